@@ -464,8 +464,11 @@ class NewestTests(RefusalCase):
         with patch.object(switching, "settle", side_effect=KeyboardInterrupt):
             self.assertRaises(KeyboardInterrupt, adopting.switch, silent)
         self.assertEqual({*NEWEST} & {*connection.introspection.table_names()}, {*NEWEST[-2:]})
+        for step in ([], ["--check"]):
+            self.assertIn("A switch was interrupted", refusal("adopt", *step)[1])
         report = run_json("adopt", "--switch")
         self.assertTrue(report["ok"], report)
+        self.assertIn("adopt --finish or adopt --undo", refusal("adopt", "--check")[1])
         self.assertEqual(
             {table: each["rows_after"] for table, each in report["tables"].items()},
             {"sessions": 61, "messages": 444, "llm_requests": 241, "profiles": 19},

@@ -15,7 +15,7 @@ from accounts.tenancy.roles import grant_rights
 from salient.management.base import Misused, Refused
 from sessions_app.operations.adoption import digests, following, switching
 from sessions_app.operations.adoption.carrying import Source, old_columns
-from sessions_app.operations.adoption.check import check, shape_of
+from sessions_app.operations.adoption.check import Report, check, shape_of
 from sessions_app.operations.adoption.choices import Choices
 from sessions_app.operations.adoption.following import Progress
 from sessions_app.operations.adoption.notes import keeps_first_account
@@ -34,6 +34,10 @@ from sessions_app.operations.adoption.state import (
 from sessions_app.usage import rollup, totals
 
 # ruff: noqa: S608 - built from constants only
+INTERRUPTED: Final = {
+    Step.SWITCHED: "A switch was interrupted: run adopt --switch again, or adopt --undo.",
+    Step.UNDONE: "An undo was interrupted: run adopt --undo again first.",
+}
 NOTHING: Final = "There is nothing to adopt here: these are not the tables of an Alembic database."
 
 
@@ -46,7 +50,7 @@ def carry(choices: Choices, progress: Progress, *, batches: int | None = None) -
         state = found_state() or _begun(choices)
         if choices != Choices() and choices != Choices.of(state.facts["choices"]):
             raise Misused("The adoption was begun with other options; --undo takes it back.")
-        _refuse_undone(state)
+        _refuse_interrupted(state, Step.SWITCHED, Step.UNDONE)
         _build_and_copy(state, progress, batches)
         return _report(state)
 
@@ -132,7 +136,7 @@ def switch(progress: Progress, *, others: bool = False) -> Mapping[str, Any]:
         state = found_state()
         if state is None or state.step in {Step.BUILDING, Step.COPYING}:
             raise Refused("There is nothing to switch to yet: run adopt first.")
-        _refuse_undone(state)
+        _refuse_interrupted(state, Step.UNDONE)
         if state.step == Step.FOLLOWING:
             if not others:
                 _refuse_others(state.catalog)
@@ -152,9 +156,18 @@ def switch(progress: Progress, *, others: bool = False) -> Mapping[str, Any]:
         return _report(state)
 
 
-def _refuse_undone(state: State) -> None:
-    if state.step == Step.UNDONE:
-        raise Refused("An undo was interrupted: run adopt --undo again first.")
+def look(choices: Choices) -> Report | None:
+    """Check a database, which is not changed; Refused says where one is that has been switched."""
+    if (state := found_state()) is not None:
+        _refuse_interrupted(state, Step.SWITCHED, Step.UNDONE)
+        if state.step == Step.SETTLED:
+            raise Refused("Today's tables are in place: adopt --finish or adopt --undo ends it.")
+    return check(choices)
+
+
+def _refuse_interrupted(state: State, *steps: Step) -> None:
+    if state.step in steps:
+        raise Refused(INTERRUPTED[state.step])
 
 
 def _refuse_others(catalog: Catalog) -> None:
