@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import stat
 import tarfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO, StringIO
@@ -185,6 +188,25 @@ class BackupTests(BackupCase):
         self.assertNotIn("hunter2", arguments)
         self.assertIn(f"dbname={self.name}", arguments)
         self.assertEqual({*self.folder.iterdir()}, before)
+
+    def test_one_that_is_told_to_end_leaves_nothing(self) -> None:
+        def killed(*_args: Any) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+        before = {*self.folder.iterdir()}
+        databases = "SELECT datname FROM pg_database WHERE datname LIKE 'salient_check%'"
+        for module, name, command in (
+            (dump, "_add_dump", ["backup", str(self.folder / "killed.backup")]),
+            (restore, "_load", ["restore", str(self.backup), "--check"]),
+        ):
+            handler = signal.getsignal(signal.SIGTERM)
+            with mock.patch.object(module, name, killed), self.assertRaises(SystemExit) as left:
+                call_command(*command)
+            self.assertEqual(left.exception.code, 128 + signal.SIGTERM)
+            self.assertEqual(signal.getsignal(signal.SIGTERM), handler)
+        self.assertEqual({*self.folder.iterdir()}, before)
+        self.assertEqual(catalog.rows(databases), [])
 
     def test_programs_that_are_older_than_the_server_are_named_in_one_line(self) -> None:
         with self.assertRaisesMessage(programs.BackupProblem, "install postgresql-client-97."):
