@@ -244,6 +244,7 @@ class BackupTests(BackupCase):
                 "CREATE SCHEMA beside",
                 "CREATE TABLE beside.moods (mood mood)",
                 "INSERT INTO beside.moods VALUES ('fine')",
+                "CREATE TABLE days (day date) PARTITION BY RANGE (day)",
             )
             other = schema()
             with self.assertRaisesMessage(Refused, "is not empty (45 tables)"):
@@ -304,6 +305,18 @@ class BackupTests(BackupCase):
                 call_command("restore", str(path), "--replace")
         with self.assertRaisesMessage(Refused, "cannot be read: No such file or directory"):
             call_command("restore", str(self.folder / "none.backup"))
+
+    def test_a_login_that_may_not_restore_is_told_also_by_a_dry_run(self) -> None:
+        with scratch_database(copied=True), connected(options="-c role=salient_platform"):
+            for option in ("--dry-run", "--replace"):
+                with self.assertRaisesMessage(Refused, "tables belong to another"):
+                    call_command("restore", str(self.backup), "--replace", option)
+        with (
+            scratch_database(),
+            connected(options="-c role=salient_platform"),
+            self.assertRaisesMessage(Refused, "it may not make tables"),
+        ):
+            call_command("restore", str(self.backup), "--dry-run")
 
     def test_a_file_that_says_something_else_is_refused_in_one_line(self) -> None:
         path = self.changed(config_files=self.manifest["config_files"] | {"defaults.yaml": "0"})
