@@ -1,7 +1,9 @@
 """What our management commands have in common: --json, --dry-run, exit codes, "did you mean"."""
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -75,6 +77,25 @@ class ReportingCommand(BaseCommand):
 
     def _write_json(self, value: Mapping[str, Any]) -> None:
         self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False))
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end the block as an error does: what it began is cleaned up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _end(number: int, _frame: object) -> None:
+    # What a shell says of a process that a signal ended.
+    sys.exit(128 + number)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from typing import Any, ClassVar
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import psycopg
 from django.core.management import CommandError, call_command
@@ -16,10 +16,11 @@ from django.db import connection, transaction
 
 from accounts.tenancy.accounts import list_accounts
 from benchmarks.adoption import Traffic, fill
-from sessions_app.operations.adoption import adopting, following, switching
+from sessions_app.operations.adoption import adopting, carrying, following, switching
 from sessions_app.operations.adoption.check import check, faults
 from sessions_app.operations.adoption.choices import Choices, read
-from sessions_app.operations.adoption.state import BEFORE, NEXT, alone
+from sessions_app.operations.adoption.rows import Catalog
+from sessions_app.operations.adoption.state import BEFORE, NEXT, State, Step, alone
 from sessions_app.usage import rollup
 from tests.support.commands import refusal, run_json
 from tests.support.database import catalog
@@ -89,6 +90,38 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
             f"llm_requests.unit_cost_prompt: 1 row with more than eight decimals: {REQUEST}",
             "llm_requests.computed_cost: 1 row with NaN, an infinite amount or one beyond "
             f"numeric(12, 8): {REQUEST}",
+        ),
+    ),
+    "texts that jsonb cannot hold": (
+        "ALTER TABLE messages ALTER meta TYPE json;"
+        """UPDATE messages SET meta = '{"a": "\\\\u0000 \\ud83d\\ude00"}';"""
+        f"INSERT INTO messages SELECT '{SESSION}', '{SESSION}', 'human', 'x', "
+        """'{"a": "\\\\\\u0000"}', now();"""
+        f"INSERT INTO messages SELECT '{OTHER}', '{SESSION}', 'human', 'x', "
+        """'{"a": "\\ud83d"}', now()""",
+        (
+            "messages.meta: 2 rows with \\u0000 or half of a surrogate pair, which jsonb cannot "
+            f"hold: {SESSION}, {OTHER}",
+        ),
+    ),
+    "rows that nobody sees": (
+        "ALTER TABLE messages ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+        "CREATE ROLE adopts LOGIN; GRANT adopts TO current_user;"
+        "ALTER TABLE messages OWNER TO adopts; GRANT SELECT ON ALL TABLES IN SCHEMA public "
+        "TO adopts; SET LOCAL ROLE adopts",
+        (
+            "this login may not create schemas and tables here",
+            "sessions belongs to ",
+            "row-level security hides rows of messages from this login: switch it off before",
+            "llm_requests belongs to ",
+            "profiles belongs to ",
+        ),
+    ),
+    "tables behind another schema": (
+        "CREATE SCHEMA before_them; SET LOCAL search_path = before_them, public",
+        tuple(
+            f"{table} is in the schema public, which must be the first of the search_path"
+            for table in BASELINE
         ),
     ),
     "naive moments": (
@@ -201,6 +234,18 @@ FUNCTIONS = """
     SELECT oid::regprocedure::text, pg_get_functiondef(oid) FROM pg_proc
     WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'app%' ORDER BY 1
 """
+# A turn, and the statement of a batch before which it is written: that of messages.
+TURN_BEFORE = 2
+TURN = f"""
+    INSERT INTO llm_requests (id, session_id, provider, model, created_at, completion_status)
+        VALUES ('{REQUEST}', '{{session}}', 'openrouter', 'x-ai/grok-4', now(), 'completed')
+        ON CONFLICT DO NOTHING;
+    INSERT INTO messages (id, session_id, role, content, created_at, llm_request_id,
+            agent_instance_id)
+        VALUES ('{REQUEST}', '{{session}}', 'assistant', 'late', now(), '{REQUEST}',
+            '00000000-0000-4000-8000-00000000a901')
+        ON CONFLICT DO NOTHING
+"""
 SCHEMAS = f"SELECT nspname FROM pg_namespace WHERE nspname IN ('{BEFORE}', '{NEXT}')"
 
 
@@ -278,6 +323,15 @@ class RefusalTests(RefusalCase):
         with self.assertRaisesMessage(CommandError, "carry it over with “manage.py adopt”"):
             migrate()
         self.assertEqual(state(BASELINE), before)
+
+    def test_a_database_without_sessions_is_carried_to_its_end(self) -> None:
+        empty = State(Mock(), Step.COPYING, {"rows": {"sessions": 0}})
+        with (
+            patch.multiple(following, carry_tenants=Mock(), owner_id=Mock()),
+            patch.object(following, "_next_sessions", return_value=[]),
+        ):
+            following.copy_all(empty, Mock(), silent)
+        self.assertEqual((empty.step, empty.facts["done"]), (Step.FOLLOWING, 0))
 
     def test_steps_that_have_no_turn_yet(self) -> None:
         for step in ("--switch", "--undo", "--finish"):
@@ -373,7 +427,23 @@ class NewestTests(RefusalCase):
         self.assertEqual((report["step"], report["done"]), ("following", 60))
         # And again, after it has caught up.
         execute(f"UPDATE sessions SET meta = '{{}}' WHERE id = '{first}'")
-        adopting.carry(Choices(), silent)
+        with self.a_turn_between_two_statements(first):
+            adopting.carry(Choices(), silent)
+
+    @contextmanager
+    def a_turn_between_two_statements(self, session: str) -> Iterator[None]:
+        """Have the old application write a turn after its requests were carried."""
+        plain = carrying.statements
+
+        def interrupted(*args: Any) -> Iterator[Any]:
+            for number, statement in enumerate(plain(*args)):
+                if number == TURN_BEFORE:
+                    with psycopg.connect(database_url()) as old:
+                        old.execute(TURN.format(session=session))
+                yield statement
+
+        with patch.object(carrying, "statements", interrupted):
+            yield
 
     def it_switches_only_when_nobody_is_there(self) -> None:
         with alone(), self.assertRaisesMessage(CommandError, "being adopted at the moment"):
@@ -383,15 +453,25 @@ class NewestTests(RefusalCase):
             self.assertRaisesMessage(CommandError, "Stop the old application"),
         ):
             adopting.switch(silent)
+        # A login that may not look at others' connections knows that they are there.
+        with (
+            self.changed("SET LOCAL ROLE salient_tenant"),
+            psycopg.connect(database_url()),
+            self.assertRaisesMessage(CommandError, "Stop the old application"),
+        ):
+            adopting._refuse_others(Catalog(connection))
         # Killed between the two parts of the switch, it goes on as well.
         with patch.object(switching, "settle", side_effect=KeyboardInterrupt):
             self.assertRaises(KeyboardInterrupt, adopting.switch, silent)
         self.assertEqual({*NEWEST} & {*connection.introspection.table_names()}, {*NEWEST[-2:]})
+        for step in ([], ["--check"]):
+            self.assertIn("A switch was interrupted", refusal("adopt", *step)[1])
         report = run_json("adopt", "--switch")
         self.assertTrue(report["ok"], report)
+        self.assertIn("adopt --finish or adopt --undo", refusal("adopt", "--check")[1])
         self.assertEqual(
             {table: each["rows_after"] for table, each in report["tables"].items()},
-            {"sessions": 61, "messages": 443, "llm_requests": 240, "profiles": 19},
+            {"sessions": 61, "messages": 444, "llm_requests": 241, "profiles": 19},
         )
 
     def all_is_in_its_place(self) -> None:
@@ -441,6 +521,11 @@ class NewestTests(RefusalCase):
         code, output = refusal("adopt", "--undo")
         self.assertEqual(code, 1)
         self.assertIn("--discard", output)
+        # Killed when the old tables are back, it does not take them for today's.
+        with patch.object(switching, "validate_outside", side_effect=KeyboardInterrupt):
+            self.assertRaises(KeyboardInterrupt, adopting.undo, discard=True)
+        for step in ([], ["--switch"]):
+            self.assertIn("run adopt --undo again first", refusal("adopt", *step)[1])
         self.assertTrue(run_json("adopt", "--undo", "--discard")["undone"])
 
 
@@ -468,7 +553,9 @@ class BaselineTests(ScratchCase):
     def test_to_the_end(self) -> None:
         traffic = Traffic(self.url, self.sessions, "baseline")
         with traffic.going_on():
-            adopting.carry(Choices(), silent)
+            # Killed before usage was summed, the switch does that first.
+            with patch.object(adopting, "_sum", side_effect=KeyboardInterrupt):
+                self.assertRaises(KeyboardInterrupt, adopting.carry, Choices(), silent)
             self.assertEqual(traffic.errors, [])
             report = adopting.switch(silent, others=True)
         self.assertGreater(traffic.writes, 0)
@@ -479,6 +566,8 @@ class BaselineTests(ScratchCase):
             self.assertEqual(each["rows_before"], each["rows_after"])
         owners = "SELECT DISTINCT account_slug, agent_instance_slug FROM sessions"
         self.assertEqual(catalog.rows(owners), [("default", "simple-chat")])
+        for account in list_accounts():
+            self.assertFalse(rollup.compare(account.pk, rollup.BEGINNING))
         # Repeated, it changes nothing.
         self.assertEqual(run_json("adopt", "--switch")["tables"], report["tables"])
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import stat
 import tarfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO, StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -185,6 +189,25 @@ class BackupTests(BackupCase):
         self.assertIn(f"dbname={self.name}", arguments)
         self.assertEqual({*self.folder.iterdir()}, before)
 
+    def test_one_that_is_told_to_end_leaves_nothing(self) -> None:
+        def killed(*_args: Any) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+        before = {*self.folder.iterdir()}
+        databases = "SELECT datname FROM pg_database WHERE datname LIKE 'salient_check%'"
+        for module, name, command in (
+            (dump, "_add_dump", ["backup", str(self.folder / "killed.backup")]),
+            (restore, "_load", ["restore", str(self.backup), "--check"]),
+        ):
+            handler = signal.getsignal(signal.SIGTERM)
+            with mock.patch.object(module, name, killed), self.assertRaises(SystemExit) as left:
+                call_command(*command)
+            self.assertEqual(left.exception.code, 128 + signal.SIGTERM)
+            self.assertEqual(signal.getsignal(signal.SIGTERM), handler)
+        self.assertEqual({*self.folder.iterdir()}, before)
+        self.assertEqual(catalog.rows(databases), [])
+
     def test_programs_that_are_older_than_the_server_are_named_in_one_line(self) -> None:
         with self.assertRaisesMessage(programs.BackupProblem, "install postgresql-client-97."):
             programs.Programs.for_server(97)
@@ -217,16 +240,31 @@ class BackupTests(BackupCase):
                 "CREATE TABLE of_a_newer_release (id serial PRIMARY KEY)",
                 "CREATE VIEW seen AS SELECT id FROM of_a_newer_release",
                 "CREATE FUNCTION newer() RETURNS integer LANGUAGE sql RETURN 1",
+                "CREATE TYPE mood AS ENUM ('fine')",
+                "CREATE SCHEMA beside",
+                "CREATE TABLE beside.moods (mood mood)",
+                "INSERT INTO beside.moods VALUES ('fine')",
+                "CREATE TABLE days (day date) PARTITION BY RANGE (day)",
             )
             other = schema()
-            with self.assertRaisesMessage(Refused, "is not empty (44 tables)"):
+            with self.assertRaisesMessage(Refused, "is not empty (45 tables)"):
                 call_command("restore", str(self.backup))
+            self.assertEqual(schema(), other)
+
+            # What a backup holds besides tables can be replaced by itself.
+            path = self.folder / "other.backup"
+            self.addCleanup(path.unlink)
+            call_command("backup", str(path), stdout=StringIO())
+            run_json("restore", str(path), "--replace")
             self.assertEqual(schema(), other)
 
             run_json("restore", str(self.backup), "--replace")
             self.assertEqual(schema(), before)
-            left = "SELECT to_regclass('of_a_newer_release'), to_regprocedure('newer()')"
-            self.assertEqual(catalog.rows(left), [(None, None)])
+            left = (
+                "SELECT to_regclass('of_a_newer_release'), to_regprocedure('newer()'), "
+                "to_regtype('mood'), to_regnamespace('beside')"
+            )
+            self.assertEqual(catalog.rows(left), [(None, None, None, None)])
 
     def test_what_is_not_as_the_manifest_says_is_undone(self) -> None:
         tables = self.manifest["tables"]
@@ -267,6 +305,49 @@ class BackupTests(BackupCase):
                 call_command("restore", str(path), "--replace")
         with self.assertRaisesMessage(Refused, "cannot be read: No such file or directory"):
             call_command("restore", str(self.folder / "none.backup"))
+
+    def test_a_login_that_may_not_restore_is_told_also_by_a_dry_run(self) -> None:
+        with scratch_database(copied=True), connected(options="-c role=salient_platform"):
+            for option in ("--dry-run", "--replace"):
+                with self.assertRaisesMessage(Refused, "tables belong to another"):
+                    call_command("restore", str(self.backup), "--replace", option)
+        with (
+            scratch_database(),
+            connected(options="-c role=salient_platform"),
+            self.assertRaisesMessage(Refused, "it may not make tables"),
+        ):
+            call_command("restore", str(self.backup), "--dry-run")
+
+    def test_a_file_that_says_something_else_is_refused_in_one_line(self) -> None:
+        path = self.changed(config_files=self.manifest["config_files"] | {"defaults.yaml": "0"})
+        with self.assertRaisesMessage(Refused, "defaults.yaml in"):
+            call_command("restore", str(path), "--check")
+        with tarfile.open(path, "a") as archive:
+            archive.addfile(tarfile.TarInfo("agent_configs/../../.bashrc"))
+        with self.assertRaisesMessage(Refused, "holds other files than its manifest says"):
+            call_command("restore", str(path), "--check")
+        folder, link = tarfile.TarInfo("manifest.json"), tarfile.TarInfo("manifest.json")
+        folder.type, link.type, link.linkname = tarfile.DIRTYPE, tarfile.SYMTYPE, "/etc/passwd"
+        for info, text in (
+            (folder, b""),
+            (link, b""),
+            (tarfile.TarInfo("manifest.json"), b"[]"),
+            (tarfile.TarInfo("manifest.json"), b'{"form": 1}'),
+            (tarfile.TarInfo("manifest.json"), json.dumps(self.manifest).encode()),
+        ):
+            info.size = len(text)
+            with tarfile.open(path, "w") as archive:
+                archive.addfile(info, BytesIO(text))
+            with self.assertRaises(Refused):
+                call_command("restore", str(path), "--check")
+
+    def test_a_file_of_an_agent_that_cannot_be_read_is_named(self) -> None:
+        with (
+            mock.patch.object(Path, "read_bytes", side_effect=PermissionError(13, "Not for you")),
+            self.assertRaisesMessage(Refused, "bot/system_prompt.md cannot be read: Not for you."),
+        ):
+            call_command("backup", str(self.folder / "unread.backup"))
+        self.assertFalse((self.folder / "unread.backup").exists())
 
     def test_a_login_without_the_right_to_check_is_told(self) -> None:
         with (

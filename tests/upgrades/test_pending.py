@@ -5,7 +5,7 @@ from __future__ import annotations
 from unittest import mock
 
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import SimpleTestCase, TestCase
@@ -111,6 +111,32 @@ class KnownMigrationsTests(TestCase):
                 f"WARNING:{pending.__name__}:All migrations are applied: callers are let in.",
             ],
         )
+
+    def test_a_database_without_the_table_is_none_to_serve(self) -> None:
+        self.migrations.look()
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE django_migrations RENAME TO gone")
+        with (
+            mock.patch.object(pending, "_applied", side_effect=ProgrammingError("no such table")),
+            self.assertLogs(pending.logger) as logged,
+        ):
+            self.migrations.look()
+        self.assertRegex(logged.output[0], "migrations are pending, .* first; run ")
+        with self.assertRaises(MigrationPending):
+            self.migrations.require(CHAT)
+
+    def test_a_login_that_may_not_read_the_table_is_named(self) -> None:
+        self.migrations.look()
+        denied = ProgrammingError("permission denied for table django_migrations\nmore")
+        with (
+            mock.patch.object(pending, "_applied", side_effect=denied),
+            mock.patch.object(pending, "MigrationExecutor", side_effect=denied),
+            self.assertLogs(pending.logger) as logged,
+        ):
+            self.migrations.look()
+        self.assertIn("permission denied for table django_migrations. Until", logged.output[0])
+        with self.assertRaises(MigrationPending):
+            self.migrations.require(CHAT)
 
 
 class WatchTests(SimpleTestCase):

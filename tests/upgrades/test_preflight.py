@@ -238,6 +238,11 @@ class PlanTests(TransactionTestCase):
         self.assertEqual(
             catalog.rows("SELECT app, name FROM django_migrations ORDER BY id"), before
         )
+        # As Django's own, for scripts.
+        self.plan(check_unapplied=True)
+        with self.assertRaises(SystemExit) as left:
+            self.plan("sessions_app", "0013", check_unapplied=True)
+        self.assertEqual(left.exception.code, 1)
 
     def test_an_unknown_target_is_one_line(self) -> None:
         for target in (("nothing",), ("accounts", "0099"), ("accounts", "00")):

@@ -11,7 +11,7 @@ import threading
 from http import HTTPStatus
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, ProgrammingError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -53,12 +53,23 @@ class Migrations:
         self._enough: Applied | None = None
 
     def find_problem(self) -> str | None:
-        """Ask the database, by one short query; raises its errors.
+        """Ask the database, by one short query; raises its errors where it does not answer.
 
         Django's own answer takes some 20 ms, so it is asked only when applied migrations are gone.
         """
-        if self._enough is not None and self._enough <= _applied():
-            return None
+        try:
+            if self._enough is not None and self._enough <= _applied():
+                return None
+        except ProgrammingError:
+            # The table is not there: another database stands in its place.
+            self._enough = None
+        try:
+            return self._find_pending()
+        except ProgrammingError as error:
+            self._enough = None
+            return f"The server cannot read which migrations are applied: {_first_line(error)}."
+
+    def _find_pending(self) -> str | None:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
         if plan:
@@ -85,6 +96,10 @@ class Migrations:
 
 def _applied() -> Applied:
     return frozenset(MigrationRecorder(connection).migration_qs.values_list("app", "name"))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _count(number: int) -> str:

@@ -11,7 +11,7 @@ from django.core.management import CommandParser
 
 from salient.database.upgrades.backups.dump import make_backup
 from salient.database.upgrades.backups.programs import BackupProblem
-from salient.management.base import Refused, ReportingCommand
+from salient.management.base import Refused, ReportingCommand, ended_by_signals
 
 
 class Command(ReportingCommand):
@@ -27,7 +27,8 @@ class Command(ReportingCommand):
     def report(self, **options: Any) -> Mapping[str, Any]:
         named = options["file"] or Path(f"salient-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.backup")
         try:
-            manifest = make_backup(named)
+            with ended_by_signals():
+                manifest = make_backup(named)
         except BackupProblem as problem:
             raise Refused(str(problem)) from problem
         return {"file": str(named), "manifest": manifest}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from django.core.management import CommandError, CommandParser
@@ -49,6 +50,8 @@ class Command(migrate.Command):
             self.stdout.write(json.dumps(report, ensure_ascii=False))
         else:
             self.stdout.write("\n".join(lines(report)))
+        if options["check_unapplied"] and report["migrations"]:
+            sys.exit(1)
 
     def report_wait(self) -> None:
         self.stderr.write("Another migrate runs on this database: waiting for its end.")

@@ -11,7 +11,7 @@ from django.core.management import CommandParser
 from salient.database.upgrades.backups.programs import BackupProblem
 from salient.database.upgrades.backups.restore import check_backup, restore_backup
 from salient.database.upgrades.lock import migration_lock
-from salient.management.base import Misused, Refused, ReportingCommand
+from salient.management.base import Misused, Refused, ReportingCommand, ended_by_signals
 
 
 class Command(ReportingCommand):
@@ -33,17 +33,20 @@ class Command(ReportingCommand):
         if options["check"] and (options["replace"] or options["dry_run"]):
             raise Misused("--check changes nothing: it goes with neither --replace nor --dry-run.")
         try:
-            if options["check"]:
-                manifest = check_backup(options["file"])
-            else:
-                with migration_lock("default", self.report_wait):
-                    manifest = restore_backup(
-                        options["file"], replace=options["replace"], dry_run=options["dry_run"]
-                    )
+            with ended_by_signals():
+                manifest = self.restored(**options)
         except BackupProblem as problem:
             raise Refused(str(problem)) from problem
         done = "checked" if options["check"] else "possible" if options["dry_run"] else "restored"
         return {"file": str(options["file"]), "done": done, "manifest": manifest}
+
+    def restored(self, **options: Any) -> Mapping[str, Any]:
+        if options["check"]:
+            return check_backup(options["file"])
+        with migration_lock("default", self.report_wait):
+            return restore_backup(
+                options["file"], replace=options["replace"], dry_run=options["dry_run"]
+            )
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         manifest = report["manifest"]

@@ -9,7 +9,6 @@ from django.db import connection
 from salient.database.config import database_config
 from salient.management.base import Misused, ReportingCommand
 from sessions_app.operations.adoption import adopting, choices
-from sessions_app.operations.adoption.check import check
 
 # This command works alone; it needs no more connections than this.
 CONNECTIONS = 2
@@ -72,7 +71,7 @@ class Command(ReportingCommand):
                 raise Misused(f"--{option} belongs to --{wanted}.")
         match step:
             case "check":
-                found = check(chosen)
+                found = adopting.look(chosen)
                 if found is None:
                     return {"ok": True, "revision": None}
                 return {"ok": not found.faults, **found.as_dict()}

@@ -15,7 +15,7 @@ from accounts.tenancy.roles import grant_rights
 from salient.management.base import Misused, Refused
 from sessions_app.operations.adoption import digests, following, switching
 from sessions_app.operations.adoption.carrying import Source, old_columns
-from sessions_app.operations.adoption.check import check, shape_of
+from sessions_app.operations.adoption.check import Report, check, shape_of
 from sessions_app.operations.adoption.choices import Choices
 from sessions_app.operations.adoption.following import Progress
 from sessions_app.operations.adoption.notes import keeps_first_account
@@ -34,6 +34,10 @@ from sessions_app.operations.adoption.state import (
 from sessions_app.usage import rollup, totals
 
 # ruff: noqa: S608 - built from constants only
+INTERRUPTED: Final = {
+    Step.SWITCHED: "A switch was interrupted: run adopt --switch again, or adopt --undo.",
+    Step.UNDONE: "An undo was interrupted: run adopt --undo again first.",
+}
 NOTHING: Final = "There is nothing to adopt here: these are not the tables of an Alembic database."
 
 
@@ -46,6 +50,7 @@ def carry(choices: Choices, progress: Progress, *, batches: int | None = None) -
         state = found_state() or _begun(choices)
         if choices != Choices() and choices != Choices.of(state.facts["choices"]):
             raise Misused("The adoption was begun with other options; --undo takes it back.")
+        _refuse_interrupted(state, Step.SWITCHED, Step.UNDONE)
         _build_and_copy(state, progress, batches)
         return _report(state)
 
@@ -131,14 +136,18 @@ def switch(progress: Progress, *, others: bool = False) -> Mapping[str, Any]:
         state = found_state()
         if state is None or state.step in {Step.BUILDING, Step.COPYING}:
             raise Refused("There is nothing to switch to yet: run adopt first.")
+        _refuse_interrupted(state, Step.UNDONE)
         if state.step == Step.FOLLOWING:
             if not others:
                 _refuse_others(state.catalog)
+            # One that was killed may not have summed usage yet.
+            _build_and_copy(state, progress, None)
             switching.switch(state, source_of(state))
             progress(f"switched; the old tables were held for {state.facts['held_ms']} ms")
         if state.step == Step.SWITCHED:
             switching.settle(state)
         if "after" not in state.facts:
+            switching.validate_outside(state)
             grant_rights("default")
             if since := state.facts.get("since"):
                 _sum(date.fromisoformat(since))
@@ -147,11 +156,28 @@ def switch(progress: Progress, *, others: bool = False) -> Mapping[str, Any]:
         return _report(state)
 
 
+def look(choices: Choices) -> Report | None:
+    """Check a database, which is not changed; Refused says where one is that has been switched."""
+    if (state := found_state()) is not None:
+        _refuse_interrupted(state, Step.SWITCHED, Step.UNDONE)
+        if state.step == Step.SETTLED:
+            raise Refused("Today's tables are in place: adopt --finish or adopt --undo ends it.")
+    return check(choices)
+
+
+def _refuse_interrupted(state: State, *steps: Step) -> None:
+    if state.step in steps:
+        raise Refused(INTERRUPTED[state.step])
+
+
 def _refuse_others(catalog: Catalog) -> None:
     found = catalog.rows(
         "SELECT usename, coalesce(nullif(application_name, ''), 'unnamed'), count(*) "
         "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-        "AND backend_type = 'client backend' AND application_name <> %s GROUP BY 1, 2 ORDER BY 1",
+        # Of another login's connections PostgreSQL tells only some this column: only clients have
+        # a login there.
+        "AND usename IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend' "
+        "AND application_name IS DISTINCT FROM %s GROUP BY 1, 2 ORDER BY 1",
         [PROGRAM],
     )
     if found:

@@ -17,7 +17,7 @@ from sessions_app.operations.adoption.carrying import (
     owner_id,
 )
 from sessions_app.operations.adoption.rows import Catalog
-from sessions_app.operations.adoption.state import BEFORE, State, Step, holding
+from sessions_app.operations.adoption.state import BEFORE, State, Step, holding, one_moment
 
 # ruff: noqa: S608 - built from constants only
 SESSIONS_AT_ONCE: Final = 500
@@ -103,9 +103,9 @@ def copy_all(
         mark = state.facts.get("mark")
         ids = _next_sessions(source, mark)
         if not ids:
-            state.store(Step.FOLLOWING)
+            state.store(Step.FOLLOWING, done=state.facts.get("done", 0))
             return number
-        with transaction.atomic():
+        with one_moment(state.catalog):
             carry_sessions(source, ids, owner)
             state.store(mark=str(ids[-1]), done=state.facts.get("done", 0) + len(ids))
         number += 1
@@ -163,7 +163,7 @@ def _first_moment(source: Source, ids: list[UUID]) -> str | None:
 def catch_up(state: State, source: Source) -> None:
     """Follow until no more than a few changes are left, whatever goes on."""
     while pending(state.catalog) > FEW:
-        with transaction.atomic():
+        with one_moment(state.catalog):
             follow(state, source)
-    with transaction.atomic():
+    with one_moment(state.catalog):
         follow(state, source)

@@ -71,8 +71,10 @@ def reading(connection: BaseDatabaseWrapper) -> Iterator[Catalog]:
 
 
 def table_problems(catalog: Catalog, table: str) -> Iterator[str]:
-    [(kind, may_alter, owner)] = catalog.rows(
-        "SELECT relkind, pg_has_role(current_user, relowner, 'USAGE'), relowner::regrole::text "
+    [(kind, may_alter, owner, schema, is_first, is_filtered)] = catalog.rows(
+        "SELECT relkind, pg_has_role(current_user, relowner, 'USAGE'), relowner::regrole::text, "
+        "relnamespace::regnamespace::text, "
+        "relnamespace::regnamespace = current_schema()::regnamespace, row_security_active(oid) "
         "FROM pg_class WHERE oid = to_regclass(%s)",
         [table],
     )
@@ -80,6 +82,10 @@ def table_problems(catalog: Catalog, table: str) -> Iterator[str]:
         yield f"{table} is not a plain table"
     if not may_alter:
         yield f"{table} belongs to {owner}: migrate with that login"
+    if not is_first:
+        yield f"{table} is in the schema {schema}, which must be the first of the search_path"
+    if is_filtered:
+        yield f"row-level security hides rows of {table} from this login: switch it off before"
 
 
 def encoding_problems(catalog: Catalog) -> Iterator[str]:
@@ -143,6 +149,14 @@ _MOMENTS = (
 _NEGATIVE = ("with a negative number", "{0} < 0")
 _AMOUNT = f"{{0}} = 'NaN' OR abs({{0}}) >= {DEAREST}"
 _AMOUNTS = ("with NaN, an infinite amount or one beyond numeric(12, 8)", _AMOUNT)
+# jsonb has no NUL and no half of a surrogate pair; json keeps both as they were written.
+_ESCAPES = r"replace({0}::text, '\\', '')"
+_PAIRS = r"'\\u[dD][89abAB][0-9a-fA-F]{{2}}\\u[dD][c-fC-F][0-9a-fA-F]{{2}}'"
+_NO_TEXT = (
+    "with \\u0000 or half of a surrogate pair, which jsonb cannot hold",
+    rf"{_ESCAPES} ~ '\\u0000' "
+    rf"OR regexp_replace({_ESCAPES}, {_PAIRS}, '', 'g') ~ '\\u[dD][89a-fA-F]'",
+)
 # The values that a column of each type may not have.
 _RULES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "timestamp with time zone": (_MOMENTS,),
@@ -154,6 +168,7 @@ _RULES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         _NEGATIVE,
     ),
     **dict.fromkeys(FLOATS, (_AMOUNTS, _NEGATIVE)),
+    "json": (_NO_TEXT,),
 }
 
 

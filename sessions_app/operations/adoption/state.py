@@ -27,9 +27,9 @@ from sessions_app.operations.adoption.rows import Catalog
 # ruff: noqa: S608 - built from constants of this module only
 BEFORE: Final = "salient_before"
 NEXT: Final = "salient_next"
-# Whoever works on an adoption holds this lock: b"adopt" as a number.
-# How the connection that holds it is called.
+# How the connection that holds the lock is called.
 PROGRAM: Final = "salient adopt"
+# Whoever works on an adoption holds this lock: b"adopt" as a number.
 LOCK: Final = 0x61646F7074
 # A lock on a table that is in use is asked for without waiting, this often, with a pause between.
 LOCK_TRIES: Final = 600
@@ -45,6 +45,8 @@ class Step(StrEnum):
     FOLLOWING = "following"
     SWITCHED = "switched"
     SETTLED = "settled"
+    # The old tables are in their place again; what was made is dropped next.
+    UNDONE = "undone"
 
 
 @dataclass(slots=True)
@@ -138,6 +140,14 @@ def _reconnect(options: dict[str, Any]) -> None:
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
     connection.settings_dict["OPTIONS"] = options
+
+
+@contextmanager
+def one_moment(catalog: Catalog) -> Iterator[None]:
+    """Open a transaction whose statements all see the same rows, whatever others commit."""
+    with transaction.atomic():
+        catalog.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from psycopg import sql
 
 from salient.management.base import Refused
@@ -99,13 +99,6 @@ def settle(state: State) -> None:
             _point(catalog, key)
         catalog.run(f"DROP SCHEMA {NEXT}")
         state.store(Step.SETTLED)
-    for key in state.facts["outside"]:
-        table, name = key[:2]
-        catalog.run(
-            sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(
-                sql.SQL(table), sql.Identifier(name)
-            )
-        )
     ContentType.objects.clear_cache()
 
 
@@ -160,12 +153,28 @@ def _point(catalog: Catalog, key: tuple[str, str, str, str]) -> None:
     )
 
 
+def validate_outside(state: State) -> None:
+    """Validate the keys of other tables, also of a step that was killed before it did."""
+    for table, name, _, meant in state.facts["outside"]:
+        validate = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(
+            sql.SQL(table), sql.Identifier(name)
+        )
+        try:
+            state.catalog.run(validate)
+        except IntegrityError as error:
+            raise Refused(
+                f"{table} has rows whose {meant} are not there ({name}): delete these rows, and "
+                "run the same command again."
+            ) from error
+
+
 def take_back(state: State, source: Source) -> None:
     """Give the old tables their place again, and drop what the adoption made."""
     if state.step == Step.SETTLED:
         _restore(state, source)
-    else:
+    elif state.step != Step.UNDONE:
         unwatch(state, [*source.columns])
+    validate_outside(state)
     with transaction.atomic():
         for schema in (NEXT, BEFORE):
             state.catalog.run(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
@@ -182,12 +191,8 @@ def _restore(state: State, source: Source) -> None:
             _point(catalog, key)
         for kind, name in [*_ours(catalog, home, tables)]:
             _move(catalog, kind, name, NEXT)
-    for table, name, *_ in state.facts["outside"]:
-        catalog.run(
-            sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(
-                sql.SQL(table), sql.Identifier(name)
-            )
-        )
+        # By the same transaction: who goes on after a kill must not take the old tables for ours.
+        state.store(Step.UNDONE)
 
 
 def _ours(catalog: Catalog, home: str, old: list[str]) -> Iterator[tuple[str, sql.Composable]]:

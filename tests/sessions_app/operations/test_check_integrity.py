@@ -22,7 +22,7 @@ from django.test import TestCase
 from django.utils import timezone
 
 from accounts.limits.budgets import set_budget
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, WebhookDelivery
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import find_account
 from sessions_app.operations.integrity import service
@@ -251,6 +251,21 @@ class CheckIntegrityTests(World, TestCase):
         self.assertEqual((code, found), self.found("--account", "acme", "--fix", "--dry-run"))
         code, found = self.found("--account", "acme", "--fix")
         self.assertEqual((code, found["running"]["mended"]), (0, 1))
+
+    def test_rows_that_a_policy_hides_are_not_taken_for_lost(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT format('DROP POLICY %I ON webhook_endpoints', policyname) "
+                "FROM pg_policies WHERE tablename = 'webhook_endpoints'"
+            )
+            for (statement,) in cursor.fetchall():
+                cursor.execute(statement)
+        code, found = self.found("--fix")
+        self.assertEqual(code, 1)
+        self.assertEqual(found["deliveries"]["mended"], 0)
+        self.assertIn("mend row-level security first", found["deliveries"]["error"])
+        with platform_context():
+            self.assertEqual(WebhookDelivery.objects.count(), 1)
 
     def test_it_names_the_first_ten_and_counts_all(self) -> None:
         for number in range(NAMED + 2):

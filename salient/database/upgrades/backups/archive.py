@@ -21,6 +21,9 @@ from salient.database.upgrades.backups.programs import BackupProblem
 DUMP, MANIFEST, CONFIGS = "database.dump", "manifest.json", "agent_configs"
 # What a reader of this code understands.
 FORM = 1
+FACTS = frozenset(
+    ("version", "made_at", "postgresql", "migrations", "roles", "tables", "dump", "config_files")
+)
 CHUNK = 1 << 20
 
 type Manifest = dict[str, Any]
@@ -99,11 +102,15 @@ def read_manifest(path: Path) -> Manifest:
     """Return what a backup says of itself; raises BackupProblem for any other file."""
     with _opened(path) as archive:
         try:
-            manifest: Manifest = json.load(_member(archive, MANIFEST))
+            manifest = json.load(_member(archive, MANIFEST))
         except (KeyError, ValueError):
             raise BackupProblem(f"{path} has no manifest: it is no backup, or not whole.") from None
-    if manifest.get("form") != FORM:
+    if not isinstance(manifest, dict) or "form" not in manifest:
+        raise BackupProblem(f"{path} has a manifest of something else: it is no backup.")
+    if manifest["form"] != FORM:
         raise BackupProblem(f"{path} was written by a newer release, in another form.")
+    if missing := sorted(FACTS - manifest.keys()):
+        raise BackupProblem(f"The manifest of {path} lacks {', '.join(missing)}: it is damaged.")
     return manifest
 
 
@@ -116,15 +123,27 @@ def dump_of(path: Path) -> Iterator[bytes]:
 
 
 def require_whole(path: Path, manifest: Manifest) -> None:
-    """Raise BackupProblem unless the dump is the one of the manifest."""
+    """Raise BackupProblem unless the dump and the agents' files are those of the manifest."""
     digest = hashlib.sha256()
     for chunk in dump_of(path):
         digest.update(chunk)
     if digest.hexdigest() != manifest["dump"]["sha256"]:
         raise BackupProblem(f"The dump in {path} is not the one of its manifest: it is damaged.")
+    with _opened(path) as archive:
+        expected = {f"{CONFIGS}/{name}": known for name, known in manifest["config_files"].items()}
+        # Whoever unpacks them with tar has what is checked here, and nothing beside it.
+        names = sorted(each.name for each in archive)
+        if names != sorted([DUMP, MANIFEST, *expected]):
+            raise BackupProblem(f"{path} holds other files than its manifest says.")
+        for name, known in expected.items():
+            if hashlib.sha256(_member(archive, name).read()).hexdigest() != known:
+                raise BackupProblem(f"{name} in {path} is not the one of its manifest.")
 
 
 def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    """Open a file of the archive; raises KeyError for a name that it lacks, or that is no file."""
+    if not archive.getmember(name).isreg():
+        raise KeyError(name)
     return cast(IO[bytes], archive.extractfile(name))
 
 
@@ -135,6 +154,8 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
             yield archive
     except (tarfile.TarError, EOFError) as error:
         raise BackupProblem(f"{path} is no backup, or not whole ({error}).") from None
+    except KeyError as error:
+        raise BackupProblem(f"{path} is no backup, or not whole (no {error.args[0]}).") from None
     except OSError as error:
         raise BackupProblem(f"{path} cannot be read: {error.strerror}.") from None
 
@@ -145,4 +166,8 @@ def config_files(folder: Path) -> Iterator[tuple[str, bytes]]:
         below = path.relative_to(folder)
         is_hidden = any(part.startswith(".") for part in below.parts)
         if path.is_file() and not path.is_symlink() and not is_hidden:
-            yield below.as_posix(), path.read_bytes()
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise BackupProblem(f"{path} cannot be read: {error.strerror}.") from None
+            yield below.as_posix(), data

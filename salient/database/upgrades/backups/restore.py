@@ -46,11 +46,27 @@ OBJECTS = """
                 ELSE 'FUNCTION' END,
             oid::regprocedure::text, 'pg_proc'::regclass, oid, pronamespace
         FROM pg_proc
+        UNION ALL
+        SELECT 3, 'TYPE', oid::regtype::text, 'pg_type'::regclass, oid, typnamespace FROM pg_type
+        WHERE typtype IN ('d', 'e', 'r') OR (typtype = 'c' AND
+            EXISTS (SELECT FROM pg_class WHERE pg_class.oid = typrelid AND relkind = 'c'))
+        UNION ALL
+        SELECT 4, 'SCHEMA', quote_ident(nspname), 'pg_namespace'::regclass, oid, oid
+        FROM pg_namespace WHERE nspname <> 'public'
     ) AS found JOIN pg_namespace ON pg_namespace.oid = namespace
     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
         SELECT FROM pg_depend
-        WHERE classid = catalog AND objid = found.oid AND deptype IN ('e', 'i', 'a'))
+        WHERE classid = catalog AND objid = found.oid AND objsubid = 0
+            AND deptype IN ('e', 'i', 'a'))
     ORDER BY place, name
+"""
+
+# Whether the login may make what a backup holds, and how many tables it may not replace.
+RIGHTS = """
+    SELECT coalesce(has_schema_privilege(to_regnamespace('public'), 'CREATE'), true),
+        (SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+            AND NOT pg_has_role(relowner, 'USAGE'))
 """
 
 
@@ -77,9 +93,20 @@ def restore_backup(path: Path, *, replace: bool, dry_run: bool = False) -> Manif
                 f"The database {target.info.dbname!r} is not empty ({len(tables)} tables): "
                 "restore into an empty one, or say --replace."
             )
+        _require_rights(target)
         if not dry_run:
-            _load_over(path, manifest, programs, _drops(target) if tables else [])
+            _load_over(path, manifest, programs, _drops(target) if replace else [])
     return manifest
+
+
+def _require_rights(target: psycopg.Connection[Any]) -> None:
+    [(may_create, others)] = target.execute(RIGHTS).fetchall()
+    if not may_create or others:
+        why = f"{others} of its tables belong to another" if others else "it may not make tables"
+        raise BackupProblem(
+            f"The login {target.info.user!r} cannot restore the database: {why}. Use the "
+            "DATABASE_URL of the tables' owner."
+        )
 
 
 def require_known(manifest: Manifest) -> None:
@@ -143,10 +170,11 @@ def _drops(target: psycopg.Connection[Any]) -> list[str]:
     """Return what empties the database; all of its tables are locked before."""
     tables = [sql.Identifier(*row[:2]) for row in target.execute(TABLES).fetchall()]
     lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.SQL(", ").join(tables))
+    locks = [lock.as_string(None)] if tables else []
     drops = [statement for (statement,) in target.execute(OBJECTS).fetchall()]
     return [
         f"SET LOCAL client_min_messages = error; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'",
-        lock.as_string(None),
+        *locks,
         *drops,
     ]
 
