@@ -95,7 +95,8 @@ def _asking(endpoint: Endpoint) -> Look:
 
 async def _ask(endpoint: Endpoint) -> Finding:
     """Ask a server of the environment for its list of models, which costs nothing."""
-    host = urlsplit(endpoint.url).netloc
+    # Without a user and password, which some addresses hold.
+    host = urlsplit(endpoint.url).netloc.rpartition("@")[2]
     headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
     limit = aiohttp.ClientTimeout(total=SECONDS)
     try:

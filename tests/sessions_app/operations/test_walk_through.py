@@ -40,7 +40,7 @@ NOT_RUN = {
     r"\S+ -m salient$": "it serves without an end: tests/support/servers/served.py starts it",
     r"\S+ manage\.py migrate && systemctl": "there is no systemd here, and no service",
     r"\S+ manage\.py database_roles$": "it is 1 for a login that anybody shares, as the tests' is",
-    r"\S+ manage\.py restore salient\.backup$": "it needs an empty database: tests/upgrades has one",
+    r"\S+ manage\.py restore salient\.backup$": "it needs an empty database: see tests/upgrades",
     r"\S*/pginstall/bin/pg_dump": "it is about the server of `make run`",
     r"(?:export|docker) ": "there is no docker here; tests/project/test_deploy.py reads the files",
 }
