@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.audit.reasons import clean_reason
-from accounts.models import ActorKind, AuditAction, AuditEntry
+from accounts.models import Account, ActorKind, AuditAction, AuditEntry
 from agents.models import AgentInstance
 from salient.actors import actor_text
 from salient.api.problems import Problem
@@ -43,9 +43,11 @@ def place(
     Raises ValidationError without a reason, and where the account has no such session.
     """
     reason = clean_reason(reason, missing=NO_REASON)
+    # Whoever erases the account or the session at this moment comes to an end before.
+    list(Account.objects.select_for_update(no_key=True).filter(pk=account_id))
     if session_id is not None:
         rows = Session.objects.filter(account_id=account_id, pk=session_id, deleted_at=None)
-        if not rows.exists():
+        if not rows.select_for_update(no_key=True):
             raise ValidationError("The account has no such session, or it was erased already.")
     made: LegalHold = LegalHold.objects.create(
         account_id=account_id,
