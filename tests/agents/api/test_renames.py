@@ -26,6 +26,7 @@ from accounts.tenancy.renames import SlugTaken
 from agents.instances import renames as agents
 from agents.instances.services import find_instance
 from agents.models import AgentInstance, FormerAgentSlug
+from salient.api.problems import Invalid
 from salient.management.base import Refused
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Session
@@ -267,6 +268,16 @@ class TakenTests(RenameCase):
             self.assertEqual(
                 [str(s) for s in accounts.former_slugs_of(self.account.pk)], ["zenith"]
             )
+
+    def test_an_account_cannot_take_the_slugs_of_many(self) -> None:
+        with mock.patch.object(accounts, "MOST_FORMER", 2):
+            self.rename_account("one")
+            self.rename_account("two")
+            with self.assertRaises(Invalid):
+                self.rename_account("three")
+            # Back to one of them takes no more.
+            self.rename_account("one")
+        self.assertIsNone(find_account("three"))
 
     def test_a_slug_under_which_files_lie_goes_to_nobody_even_when_it_is_released(self) -> None:
         self.rename_account(kept=timedelta(0))
