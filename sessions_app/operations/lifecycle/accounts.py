@@ -18,6 +18,7 @@ from accounts.audit.reasons import clean_reason
 from accounts.models import Account, AccountStatus
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context
+from accounts.tenancy.renames import former_slugs_of
 from accounts.tenancy.roles import has_account
 from agents.config import config_dir
 from salient.tasks.jobs import only_one
@@ -218,23 +219,26 @@ def _erase_sessions(erasure_id: UUID, account_id: UUID) -> int:
 
 
 def _remove_files(erasure_id: UUID, account_id: UUID) -> None:
-    """Remove the account's folder of configuration files; what this server cannot is named."""
+    """Remove the account's folders of configuration files; what this server cannot is named."""
     with platform_context(statement_seconds=LONG_SECONDS):
         account = _locked(account_id)
-        if account is None or not is_slug(account.folder):
+        if account is None:
             return
-        place = config_dir() / account.folder
-        if not place.exists():
-            return
-        found = {str(each.relative_to(config_dir())) for each in place.rglob("*")}
+        # Those of its other slugs hold what was copied before or after it was renamed.
+        slugs = {account.folder, account.slug, *(each.slug for each in former_slugs_of(account_id))}
+        places = [config_dir() / slug for slug in slugs if is_slug(slug)]
+        places = [place for place in places if place.exists()]
         erasure = AccountErasure.objects.get(pk=erasure_id)
+        found = [file for place in places for file in (place, *place.rglob("*"))]
         # What an interrupted run has removed before stands in the receipt as well.
-        erasure.files = sorted({*erasure.files, account.folder, *found})
+        names = {str(file.relative_to(config_dir())) for file in found}
+        erasure.files = sorted({*erasure.files, *names})
         erasure.save(update_fields=["files"])
-    if place.is_symlink():
-        place.unlink()
-    else:
-        shutil.rmtree(place, ignore_errors=True)
+    for place in places:
+        if place.is_symlink():
+            place.unlink()
+        else:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _erase_account(erasure_id: UUID, account_id: UUID) -> None:

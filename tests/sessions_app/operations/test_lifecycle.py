@@ -19,6 +19,8 @@ from accounts.members.staff_roles import StaffRole, group_of
 from accounts.models import Account, AccountStatus, AuditEntry
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_account, find_api_key
+from accounts.tenancy.renames import rename_account
+from agents.instances.renames import use_own_folder
 from salient.ids import uuid7
 from sessions_app.conversations.erasure import service
 from sessions_app.conversations.erasure.persons import Person
@@ -197,6 +199,21 @@ class AccountErasureTests(TestCase):
             self.assertEqual(accounts.work(ordered).step, "stopped")
         self.assertTrue(contents(self.acme)["messages"])
         self.assertTrue((self.base / "acme" / "bot").exists())
+
+    def test_the_folders_of_all_its_slugs_are_removed(self) -> None:
+        with platform_context():
+            rename_account(self.account.pk, "zenith")
+            self.account = Account.objects.get(pk=self.account.pk)
+        for name in ("zenith", "acme"):
+            write_config(self.base, name, "bot", "model: scripted:echo\n", "Secret prompt.")
+        with platform_context():
+            use_own_folder(self.account)
+
+        receipt = self.erase()
+
+        self.assertIsNotNone(receipt.finished_at, receipt.error)
+        self.assertEqual([each.name for each in self.base.iterdir()], ["beta"])
+        self.assertIn("acme/bot/config.yaml", receipt.files)
 
     def test_the_receipt_names_files_that_an_interrupted_run_has_removed(self) -> None:
         ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
