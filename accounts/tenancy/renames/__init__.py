@@ -17,7 +17,7 @@ from accounts.models import Account, AccountStatus, FormerSlug
 from accounts.models.slugs import validate_slug
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Invalid, Problem
-from salient.ttl import clear_caches
+from salient.ttl import forget_rows
 
 # For so long old URLs answer 308, and nobody else gets the slug.
 KEPT = timedelta(days=90)
@@ -85,7 +85,7 @@ def rename_account(account_id: UUID, slug: str, *, kept: timedelta = KEPT) -> Ac
             account.save(update_fields=["slug", "config_folder", "updated_at"])
     except IntegrityError as error:
         raise SlugTaken(slug) from error
-    transaction.on_commit(clear_caches)
+    transaction.on_commit(forget_rows)
     return account
 
 
