@@ -31,6 +31,8 @@ class Used:
 
     account_id: UUID
     account: str
+    # Of the account's configuration files.
+    folder: str
     agent: str
     model: str
     total_seconds: float
@@ -46,13 +48,14 @@ def models_in_use() -> list[Used]:
     found: list[Used] = []
     for each in instances:
         try:
-            config = load(each.account.slug, each.instance_slug, override=each.override).config
+            config = load(*each.folder, override=each.override).config
         except ConfigError:
             continue
         name = f"{each.account.slug}/{each.instance_slug}"
         total = config.timeouts.total
         models = dict.fromkeys((config.model, *config.fallback_models))
-        found += [Used(each.account_id, each.account.slug, name, each_, total) for each_ in models]
+        of = (each.account_id, each.account.slug, each.folder[0], name)
+        found += [Used(*of, each_, total) for each_ in models]
     return found
 
 
@@ -90,7 +93,7 @@ def _prices() -> Iterator[Finding]:
 def _has_price(used: Used) -> bool:
     provider, _, name = used.model.partition(":")
     call = ModelCall(provider, name, 1, 1)
-    return price(call, own_prices(used.account)).total_cost is not None
+    return price(call, own_prices(used.folder)).total_cost is not None
 
 
 def _timeouts() -> Iterator[Finding]:

@@ -72,12 +72,6 @@ def _missing(_scope: Scope) -> Found:
     return _named(iter(expected_names() - {name for (name,) in _rows(_NAMES)}))
 
 
-POLICIES = Check(
-    "policies",
-    "Tables whose row-level security is not what their migration made.",
-    "manage.py database_roles; the migrations have the policies.",
-    lambda _scope: _named(policy_problems(Database(connection))),
-)
 CHECKS = (
     Check(
         "keys",
@@ -98,5 +92,10 @@ CHECKS = (
         "manage.py check --database default says what to run.",
         lambda _scope: _named(f"{table} {index}" for index, table in invalid_indexes("default")),
     ),
-    POLICIES,
+    Check(
+        "policies",
+        "Tables whose row-level security is not what their migration made.",
+        "manage.py database_roles; the migrations have the policies.",
+        lambda _scope: _named(policy_problems(Database(connection))),
+    ),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError
@@ -20,8 +20,6 @@ from sessions_app.operations.integrity.checks import Check, Found, Scope
 logger = logging.getLogger(__name__)
 
 COMMAND = "check_integrity"
-# Rows that a policy hides are not there for a check: what leads to them would be deleted.
-HIDDEN = "Not mended: mend row-level security first, as the check “policies” says."
 # Of one account only what its rows and files say; keys and policies belong to all.
 OF_ACCOUNTS: tuple[Check, ...] = (*keys.CHECKS, *accounts.CHECKS, *figures.CHECKS)
 # Rows are mended before the keys that look at them are validated.
@@ -73,13 +71,9 @@ def check_integrity(
     chosen = checks or (CHECKS if account is None else OF_ACCOUNTS)
     results = [_find(check, scope) for check in chosen]
     if fix:
-        hides = _find(schema.POLICIES, scope)
         for result in results:
-            if result.found.count and result.check.mend is not None:
-                if result.check in OF_ACCOUNTS and hides.status != "ok":
-                    result.error = HIDDEN
-                else:
-                    _mend(result, scope)
+            if result.found.count:
+                _mend(result, scope)
     return results
 
 
@@ -93,9 +87,10 @@ def _find(check: Check, scope: Scope) -> Result:
 def _mend(result: Result, scope: Scope) -> None:
     """Mend, look again, and note what has gone."""
     check, before = result.check, result.found
-    mend = cast(Callable[[Scope], None], check.mend)
+    if check.mend is None:
+        return
     try:
-        mend(scope)
+        check.mend(scope)
         after = check.find(scope)
     except DatabaseError as error:
         result.error = _reason(check, error)

@@ -217,7 +217,7 @@ class AccountErasureTests(TestCase):
 
     def test_the_receipt_names_files_that_an_interrupted_run_has_removed(self) -> None:
         ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
-        with mock.patch.object(accounts.shutil, "rmtree", side_effect=DatabaseError("killed")):
+        with mock.patch(f"{accounts.__name__}.shutil.rmtree", side_effect=DatabaseError):
             accounts.work(ordered)
         (self.base / "acme" / "bot" / "config.yaml").unlink()
         self.assertIn("acme/bot/config.yaml", accounts.work(ordered).files)
