@@ -25,6 +25,8 @@ class TTLCache[K, V]:
 
     def __init__(self, *, seconds: float = CACHE_TTL, size: int = 10_000) -> None:
         self._seconds, self._size = seconds, size
+        # Others count, or hold what this process has found out.
+        self.is_of_rows = seconds == CACHE_TTL
         self._entries: dict[K, tuple[float, V]] = {}
         _caches.add(self)  # type: ignore[arg-type]
 
@@ -61,6 +63,13 @@ class TTLCache[K, V]:
 
     def clear(self) -> None:
         self._entries.clear()
+
+
+def forget_rows() -> None:
+    """Have every row read again in this process; counts of wrong keys and of calls go on."""
+    for cache in list(_caches):
+        if cache.is_of_rows:
+            cache.clear()
 
 
 def clear_caches() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from http import HTTPStatus
-from uuid import UUID
 
 from accounts.api import me
 from accounts.api.schemas import AccountChangeIn, AccountOut, MeOut, RotatedOut, RotateIn
-from accounts.auth.decorators import ANY, ApiRequest, CallerKind, api_view
+from accounts.auth.decorators import ANY, ApiRequest, Caller, CallerKind, api_view
 from accounts.keys import services
 from accounts.keys.services import AlreadyRotated
 from accounts.limits.registry import Rates
+from accounts.members.members import current_role
 from accounts.models import Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.renames import SlugTaken, change_account, former_slugs_of
@@ -63,10 +63,15 @@ async def rotate_key(request: ApiRequest, *, body: RotateIn) -> RotatedOut:
 )
 async def account_change(request: ApiRequest, *, body: AccountChangeIn) -> AccountOut:
     """Rename the account, or change how people call it."""
-    return await in_database(_change, request.caller.account_id, body)
+    return await in_database(_change, request.caller, body)
 
 
-def _change(account_id: UUID, wanted: AccountChangeIn) -> AccountOut:
+def _change(caller: Caller, wanted: AccountChangeIn) -> AccountOut:
+    account_id = caller.account_id
+    if caller.user_id is not None:
+        # The caller's may be some seconds old.
+        with tenant_context(account_id):
+            current_role(caller, Scope.MEMBERS_WRITE)
     changed = change_account(account_id, **wanted.model_dump(exclude_unset=True))
     with tenant_context(account_id):
         return AccountOut.of(changed, former_slugs_of(account_id))

@@ -54,7 +54,7 @@ from salient.api.problems import (
 from salient.api.schemas import query_of, refuse_query
 from salient.database import is_unavailable
 from salient.observability.context import note
-from salient.ttl import TTLCache, clear_caches
+from salient.ttl import TTLCache, forget_rows
 
 __all__ = [
     "ANY",
@@ -160,7 +160,7 @@ def authorized(operation: Operation, view: View[...]) -> ApiRoute:
                 if not was_renamed(error):
                     raise
                 # What this process knows is older than the rename. Nothing was stored.
-                clear_caches()
+                forget_rows()
                 response = await _answer(request, operation, view, path)
         except Moved as moved:
             response = moved.at(request).as_response()

@@ -25,7 +25,7 @@ from accounts.tenancy.renames import KEPT, SlugTaken, allow_long_statements, che
 from agents.config import config_dir
 from agents.instances.services import active_instance
 from agents.models import AgentInstance, FormerAgentSlug, InstanceStatus
-from salient.ttl import clear_caches
+from salient.ttl import forget_rows
 
 
 class FilesDiffer(Exception):
@@ -80,7 +80,7 @@ def rename_agent(instance: AgentInstance, slug: str, *, kept: timedelta = KEPT) 
             rows.update(instance_slug=slug, config_folder=agent.config_folder, updated_at=Now())
     except IntegrityError as error:
         raise SlugTaken(slug) from error
-    transaction.on_commit(clear_caches)
+    transaction.on_commit(forget_rows)
     return agent
 
 
@@ -109,7 +109,7 @@ def use_own_folder(account: Account) -> list[str]:
         left.append(agent.config_folder)
     agents.update(config_folder="")
     Account.objects.filter(pk=account.pk).update(config_folder="")
-    transaction.on_commit(clear_caches)
+    transaction.on_commit(forget_rows)
     return left
 
 

@@ -29,7 +29,6 @@ def begin_call(call: Call) -> Span | None:
         genai.REQUEST_TEMPERATURE: request.temperature,
         genai.REQUEST_TOP_P: request.top_p,
         genai.REQUEST_SEED: request.seed,
-        genai.REQUEST_STOP: request.stop or None,
     }
     span = tracing.tracer.begin(f"{genai.CHAT} {request.model}", known, is_client=True)
     if tracing.takes_content(span):
@@ -37,6 +36,8 @@ def begin_call(call: Call) -> Span | None:
             {
                 genai.SYSTEM_INSTRUCTIONS: _json([_text(request.system_prompt)]),
                 genai.INPUT_MESSAGES: _json(_messages(request)),
+                # Callers write them.
+                genai.REQUEST_STOP: request.stop or None,
             }
         )
     return span

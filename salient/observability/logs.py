@@ -33,11 +33,14 @@ class TextFormatter(logging.Formatter):
         super().__init__("{asctime} {levelname} {name} [{context}]: {message}", style="{")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base names it
-        line = super().formatMessage(record).replace("\r", "\\r")
-        return line.replace("\n", "\n    ")
+        return _indented(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the base names it
-        return cleaned(super().formatException(ei))
+        return "    " + _indented(cleaned(super().formatException(ei)))
+
+
+def _indented(text: str) -> str:
+    return text.replace("\r", "\\r").replace("\n", "\n    ")
 
 
 class JSONFormatter(logging.Formatter):

@@ -32,6 +32,9 @@ NOISY: Final = (
     "opentelemetry.sdk._shared_internal",
 )
 
+# What warns of a wrong `tracestate` by repeating it: callers choose it, and how often.
+QUOTING: Final = ("opentelemetry.trace.span", "opentelemetry.trace.propagation.tracecontext")
+
 type Attributes = Mapping[str, Any]
 
 
@@ -94,6 +97,8 @@ class Tracer:
         one_line = OneLine()
         for name in NOISY:
             logging.getLogger(name).addFilter(one_line)
+        for name in QUOTING:
+            logging.getLogger(name).setLevel(logging.ERROR)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("salient", schema_url=genai.SCHEMA_URL)
 

@@ -1,4 +1,4 @@
-"""Logging filters: no keys, no tokens of links, and no tracebacks for refused requests."""
+"""Logging filters: no keys, tokens of links or stored texts, no tracebacks for refused requests."""
 
 import logging
 import re
@@ -11,8 +11,19 @@ from salient.security.key_texts import without_secrets
 _TOKEN = re.compile(r"(/(?:invitations|keys|password/[^/\s?]+)/)[^/\s?]+(?=/)")
 
 
+# What PostgreSQL adds to an error: the row that it refused, or the JSON that it could not read.
+# The row's texts may have lines, so that it ends only with the whole error.
+_ROW = re.compile(
+    r"^(DETAIL|CONTEXT):  .*?(?=\n\n(?:The above exception was|During handling of)|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+# What pydantic shows of a value that it refused.
+_INPUT = re.compile(r"(?<=\binput_value=).*?(?=, input_type=)", re.DOTALL)
+
+
 def cleaned(text: str) -> str:
-    """Return the text without the secret parts of keys and without tokens of links."""
+    """Return the text without the secret parts of keys, tokens of links, and stored texts."""
+    text = _INPUT.sub("…", _ROW.sub(r"\1:  …", text))
     return without_secrets(_TOKEN.sub(r"\1…", text))
 
 

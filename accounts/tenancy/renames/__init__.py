@@ -17,10 +17,12 @@ from accounts.models import Account, AccountStatus, FormerSlug
 from accounts.models.slugs import is_slug, validate_slug
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Invalid, Problem
-from salient.ttl import clear_caches
+from salient.ttl import forget_rows
 
 # For so long old URLs answer 308, and nobody else gets the slug.
 KEPT = timedelta(days=90)
+# One account cannot take the slugs of many: so many lead to it at once.
+MOST_FORMER = 20
 # The conversations' rows hold the slug, too: a large account takes a while.
 RENAME_SECONDS = 600
 
@@ -61,13 +63,15 @@ def rename_account(account_id: UUID, slug: str, *, kept: timedelta = KEPT) -> Ac
     """Give the account another slug; inside the platform context.
 
     The slugs in its conversations follow, keys and tokens go on, and the old slug leads to the new
-    one for the time `kept`. It may be one that the account had before. Raises Invalid, SlugTaken.
+    one for the time `kept`. It may be one that the account had before. Raises SlugTaken, and
+    Invalid also where MOST_FORMER slugs lead to the account already.
     """
     check_slug(slug)
     allow_long_statements()
     account = Account.objects.select_for_update().get(pk=account_id)
     if account.slug == slug:
         return account
+    _require_few(account, slug)
     former = account.slug
     account.config_folder = next((keep(account, slug) for keep in _keep_files), "")
     account.slug = slug
@@ -81,8 +85,14 @@ def rename_account(account_id: UUID, slug: str, *, kept: timedelta = KEPT) -> Ac
             account.save(update_fields=["slug", "config_folder", "updated_at"])
     except IntegrityError as error:
         raise SlugTaken(slug) from error
-    transaction.on_commit(clear_caches)
+    transaction.on_commit(forget_rows)
     return account
+
+
+def _require_few(account: Account, slug: str) -> None:
+    former = FormerSlug.objects.filter(account_id=account.pk, expires_at__gt=Now())
+    if former.exclude(slug=slug).count() >= MOST_FORMER:
+        raise Invalid.field("slug", f"{MOST_FORMER} former slugs lead here: that is the most")
 
 
 def allow_long_statements() -> None:

@@ -39,7 +39,7 @@ from sessions_app.models import (
     Session,
     TurnCancellation,
 )
-from sessions_app.operations.lifecycle.holds import holds_of, note_refusal, with_hold
+from sessions_app.operations.lifecycle.holds import Held, holds_of, note_refusal, with_hold
 from sessions_app.operations.lifecycle.receipts import of_person, sign
 from sessions_app.turns.abandoned import settle_of_dead_processes
 from sessions_app.turns.problems import TurnInProgress
@@ -86,9 +86,14 @@ def erase(person: Person, *, reason: str, actor: str, seconds: float | None = No
     receipt_id = _begin(person, reason, actor)
     _cancel(person)
     end = None if seconds is None else time.monotonic() + seconds
-    for _step in _steps(person, receipt_id):
-        if end is not None and time.monotonic() > end:
-            break
+    try:
+        for _step in _steps(person, receipt_id):
+            if end is not None and time.monotonic() > end:
+                break
+    except Held:
+        # Placed since it began: what was erased before stays erased.
+        check_holds(person)
+        raise
     with tenant_context(person.account_id):
         receipt: Erasure = Erasure.objects.get(pk=receipt_id)
     return receipt
@@ -189,6 +194,8 @@ def _look_on(person: Person, receipt_id: UUID) -> bool:
             _finish(person, receipt)
             return False
         place, masks = passes[position["place"]]
+        if masks and holds_of(person.account_id).exists():
+            raise Held("A text that names the person")
         found = look(person, place, position["after"])
         if found.ids:
             _note(person, receipt, place, found.ids, masks=masks)

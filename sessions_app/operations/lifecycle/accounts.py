@@ -18,12 +18,12 @@ from accounts.audit.reasons import clean_reason
 from accounts.models import Account, AccountStatus
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context
+from accounts.tenancy.renames import former_slugs_of
 from accounts.tenancy.roles import has_account
 from agents.config import config_dir
 from salient.tasks.jobs import only_one
 from sessions_app.models import (
     AccountErasure,
-    LegalHold,
     LLMRequest,
     Session,
     TurnCancellation,
@@ -38,6 +38,8 @@ BATCH = 100
 # Deleting the rest takes one statement.
 LONG_SECONDS = 900
 NO_REASON = "Say why: a ticket's number. The receipt keeps it."
+# The step of an order that does not go on: only who orders the erasure again continues it.
+WITHDRAWN = "withdrawn"
 FILES = "files"
 
 type Counts = dict[str, int]
@@ -75,24 +77,29 @@ def check(account: Account) -> None:
 def begin(account: Account, *, reason: str, actor: str) -> AccountErasure:
     """Order the erasure, or return the one that was ordered; the worker does it.
 
+    One that was withdrawn, because the account was resumed meanwhile, begins anew.
+
     Raises ValidationError without a reason, for an account that is not archived, and where a legal
     hold forbids it. Call it outside of any context.
     """
     reason = clean_reason(reason, missing=NO_REASON)
     check(account)
     with platform_context():
-        made, _ = AccountErasure.objects.get_or_create(
-            erased_id=account.pk,
-            defaults={"slug": account.slug, "reason": reason, "actor": actor[:255]},
-        )
-    return made
+        ordered = {"slug": account.slug, "reason": reason, "actor": actor[:255]}
+        made, is_new = AccountErasure.objects.get_or_create(erased_id=account.pk, defaults=ordered)
+        if not is_new:
+            again = AccountErasure.objects.filter(pk=made.pk, step=WITHDRAWN)
+            # The rows are others by now, and are counted again.
+            again.update(**ordered, step="", error="", rows={})
+    return read(made.pk)
 
 
 def continue_all(seconds: float) -> int:
     """Go on with what was ordered for at most so long; return how many came to their end."""
     end = time.monotonic() + seconds
     with platform_context():
-        open_ones = list(AccountErasure.objects.filter(finished_at=None).order_by("created_at"))
+        rows = AccountErasure.objects.filter(finished_at=None).exclude(step=WITHDRAWN)
+        open_ones = list(rows.order_by("created_at"))
     done = 0
     for each in open_ones:
         if time.monotonic() > end:
@@ -119,8 +126,12 @@ def work(erasure: AccountErasure, *, seconds: float = float("inf")) -> AccountEr
 
 
 def erasure_of(account_id: UUID) -> AccountErasure | None:
-    """Return the erasure of an account that is still there; inside the platform context."""
-    return AccountErasure.objects.filter(erased_id=account_id).first()
+    """Return the erasure of an account that is still there; inside the platform context.
+
+    None also where it was withdrawn.
+    """
+    rows = AccountErasure.objects.filter(erased_id=account_id)
+    return rows.exclude(step=WITHDRAWN).first()
 
 
 def read(erasure_id: UUID) -> AccountErasure:
@@ -132,12 +143,15 @@ def read(erasure_id: UUID) -> AccountErasure:
 def _steps(erasure_id: UUID) -> Iterator[None]:
     """Do all of it, one transaction a step; it ends early where something is in the way."""
     erasure = read(erasure_id)
-    if erasure.finished_at is not None:
+    if erasure.finished_at is not None or erasure.step == WITHDRAWN:
         return
     account_id = erasure.erased_id
     with platform_context():
         account = Account.objects.filter(pk=account_id).first()
     if account is not None:
+        if account.status != AccountStatus.DELETED:
+            _note(erasure_id, step=WITHDRAWN, error="The account was resumed: order it again.")
+            return
         if _running_turns(account_id):
             _note(erasure_id, step="waiting for running answers", error="")
             return
@@ -150,11 +164,11 @@ def _steps(erasure_id: UUID) -> Iterator[None]:
         _note(erasure_id, step="erasing conversations", error="")
         while _erase_sessions(erasure_id, account_id):
             yield
-        if _is_held(account_id):
-            _note(erasure_id, step="stopped", error="A legal hold forbids it.")
+        if not _may_go_on(account_id):
+            _note(erasure_id, step="stopped", error="A legal hold forbids it, or it was resumed.")
             return
         _note(erasure_id, step="removing files")
-        _remove_files(erasure_id, account.folder)
+        _remove_files(erasure_id, account_id)
         _note(erasure_id, step="erasing the account")
         _erase_account(erasure_id, account_id)
         yield
@@ -174,17 +188,25 @@ def _running_turns(account_id: UUID) -> int:
     return len(turns)
 
 
-def _is_held(account_id: UUID) -> bool:
+def _may_go_on(account_id: UUID) -> bool:
     with platform_context():
-        return holds_of(account_id).exists()
+        return _locked(account_id) is not None
+
+
+def _locked(account_id: UUID) -> Account | None:
+    """Lock the account, in a context; None where it was resumed, or is held.
+
+    Whoever resumes it or holds it at this moment comes before or after, never between.
+    """
+    rows = Account.objects.filter(pk=account_id, status=AccountStatus.DELETED)
+    account: Account | None = rows.select_for_update().first()
+    return None if account is None or holds_of(account_id).exists() else account
 
 
 def _erase_sessions(erasure_id: UUID, account_id: UUID) -> int:
     """Delete some sessions with all that hangs on them; 0 where none is left, or one is held."""
     with platform_context(statement_seconds=LONG_SECONDS):
-        # Whoever places a hold at this moment comes before or after, never between.
-        list(Account.objects.select_for_update(no_key=True).filter(pk=account_id))
-        if holds_of(account_id).exists():
+        if _locked(account_id) is None:
             return 0
         rows = Session.objects.filter(account_id=account_id)
         ids = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
@@ -196,32 +218,40 @@ def _erase_sessions(erasure_id: UUID, account_id: UUID) -> int:
     return len(ids)
 
 
-def _remove_files(erasure_id: UUID, folder: str) -> None:
-    """Remove the account's folder of configuration files; what this server cannot is named."""
-    place = config_dir() / folder
-    if not is_slug(folder) or not place.exists():
-        return
-    files = sorted(str(each.relative_to(config_dir())) for each in place.rglob("*"))
-    _note(erasure_id, files=[folder, *files])
-    if place.is_symlink():
-        place.unlink()
-    else:
-        shutil.rmtree(place, ignore_errors=True)
+def _remove_files(erasure_id: UUID, account_id: UUID) -> None:
+    """Remove the account's folders of configuration files; what this server cannot is named."""
+    with platform_context(statement_seconds=LONG_SECONDS):
+        account = _locked(account_id)
+        if account is None:
+            return
+        # Those of its other slugs hold what was copied before or after it was renamed.
+        slugs = {account.folder, account.slug, *(each.slug for each in former_slugs_of(account_id))}
+        places = [config_dir() / slug for slug in slugs if is_slug(slug)]
+        places = [place for place in places if place.exists()]
+        erasure = AccountErasure.objects.get(pk=erasure_id)
+        found = [file for place in places for file in (place, *place.rglob("*"))]
+        # What an interrupted run has removed before stands in the receipt as well.
+        names = {str(file.relative_to(config_dir())) for file in found}
+        erasure.files = sorted({*erasure.files, *names})
+        erasure.save(update_fields=["files"])
+    for place in places:
+        if place.is_symlink():
+            place.unlink()
+        else:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _erase_account(erasure_id: UUID, account_id: UUID) -> None:
     with platform_context(statement_seconds=LONG_SECONDS):
-        accounts = Account.objects.filter(pk=account_id, status=AccountStatus.DELETED)
-        if not accounts.select_for_update() or LegalHold.objects.in_force().filter(
-            account_id=account_id
-        ):
+        account = _locked(account_id)
+        if account is None:
             return
         # The log has grown by what the erasure itself did.
         erasure = AccountErasure.objects.get(pk=erasure_id)
         last = count_rows(account_id)
         rows = {table: max(many, erasure.rows.get(table, 0)) for table, many in last.items()}
         AccountErasure.objects.filter(pk=erasure_id).update(rows=erasure.rows | rows)
-        accounts.delete()
+        Account.objects.filter(pk=account_id).delete()
 
 
 def _finish(erasure_id: UUID, account_id: UUID) -> None:

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from accounts.audit.notes import note
 from accounts.audit.reasons import clean_reason
+from accounts.models import Account
 from agents.models import AgentInstance
 from salient.api.problems import Problem
 from sessions_app.models import LegalHold, Session
@@ -41,9 +42,11 @@ def place(
     Raises ValidationError without a reason, and where the account has no such session.
     """
     reason = clean_reason(reason, missing=NO_REASON)
+    # Whoever erases the account or the session at this moment comes to an end before.
+    list(Account.objects.select_for_update(no_key=True).filter(pk=account_id))
     if session_id is not None:
         rows = Session.objects.filter(account_id=account_id, pk=session_id, deleted_at=None)
-        if not rows.exists():
+        if not rows.select_for_update(no_key=True):
             raise ValidationError("The account has no such session, or it was erased already.")
     made: LegalHold = LegalHold.objects.create(
         account_id=account_id,

@@ -60,18 +60,30 @@ def apply(rule: Retention, *, end: float = float("inf")) -> int:
     """Erase what is due in one account; return how many sessions lost their texts."""
     erased = 0
     while time.monotonic() <= end:
+        # Whoever has set other days meanwhile is obeyed from the next batch on.
+        if not _is_in_force(rule):
+            return erased
         some = _erase_texts(rule)
         erased += some
         if not some:
             break
     else:
         return erased
-    while time.monotonic() <= end and _erase_figures(rule):
+    while time.monotonic() <= end and _is_in_force(rule) and _erase_figures(rule):
         pass
     with tenant_context(rule.account_id):
         held = with_hold(_due(rule)).count()
     _note(rule, finished_at=timezone.now(), held_sessions=held)
     return erased
+
+
+def _is_in_force(rule: Retention) -> bool:
+    with tenant_context(rule.account_id):
+        now = retention_of(rule.account_id)
+    return now is not None and (now.texts_days, now.figures_days) == (
+        rule.texts_days,
+        rule.figures_days,
+    )
 
 
 def due_texts(rule: Retention) -> int:
@@ -93,7 +105,8 @@ def _erase_texts(rule: Retention) -> int:
     with tenant_context(rule.account_id):
         due = without_hold(_due(rule)).order_by("last_activity_at", "pk")
         wanted = list(due.values_list("pk", flat=True)[:BATCH])
-        rows = Session.objects.filter(pk__in=wanted, deleted_at=None).order_by("pk")
+        # Asked again under the lock: somebody may have written since.
+        rows = _due(rule).filter(pk__in=wanted).order_by("pk")
         erased = 0
         for session in rows.select_for_update(no_key=True):
             # Somebody may write or hold it at this moment.

@@ -13,12 +13,12 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.core.management import call_command
 from django.db import IntegrityError, connection
-from django.test import TestCase
+from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.auth import visitor_tokens
-from accounts.models import Account, AuditEntry, FormerSlug, KeyMode, MemberRole, Scope
+from accounts.models import Account, AuditEntry, FormerSlug, KeyMode, MemberRole, Membership, Scope
 from accounts.tenancy import renames as accounts
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_account
@@ -26,6 +26,7 @@ from accounts.tenancy.renames import SlugTaken
 from agents.instances import renames as agents
 from agents.instances.services import find_instance
 from agents.models import AgentInstance, FormerAgentSlug
+from salient.api.problems import Invalid
 from salient.management.base import Refused
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Session
@@ -208,7 +209,7 @@ class OtherProcessTests(RenameCase):
 
     async def test_a_turn_under_an_old_name_is_led_on_and_nothing_is_stored(self) -> None:
         await self.chat(f"{OLD}/agents/bot/chat")
-        with mock.patch.object(accounts, "clear_caches"), mock.patch.object(agents, "clear_caches"):
+        with mock.patch.object(accounts, "forget_rows"), mock.patch.object(agents, "forget_rows"):
             await sync_to_async(self.rename_without_forgetting)()
         before = await sync_to_async(self.turns)()
 
@@ -219,7 +220,7 @@ class OtherProcessTests(RenameCase):
 
     async def test_a_new_name_works_at_once(self) -> None:
         await self.chat(f"{OLD}/agents/bot/chat")
-        with mock.patch.object(accounts, "clear_caches"), mock.patch.object(agents, "clear_caches"):
+        with mock.patch.object(accounts, "forget_rows"), mock.patch.object(agents, "forget_rows"):
             await sync_to_async(self.rename_without_forgetting)()
 
         self.assertEqual((await self.chat(f"{NEW}/agents/bot/chat")).status, 200)
@@ -231,6 +232,20 @@ class OtherProcessTests(RenameCase):
     def turns(self) -> int:
         with tenant_context(self.account.pk):
             return LLMRequest.objects.count()
+
+
+class CountTests(RenameCase):
+    def test_a_rename_forgets_no_wrong_key(self) -> None:
+        wrong = "sal_sk_abcdefghijkl_0123456789abcdefghijABCDEFGHIJ01"
+
+        def refused() -> int:
+            return async_to_sync(self.chat)(f"{OLD}/agents/bot/chat", ApiClient(wrong)).status
+
+        with override_settings(LIMIT_WRONG_KEYS_PER_MINUTE_PER_ADDRESS=2):
+            self.assertEqual([refused() for _ in range(3)], [401, 401, 429])
+            with self.captureOnCommitCallbacks(execute=True), tenant_context(self.account.pk):
+                agents.rename_agent(self.instance, "helper")
+            self.assertEqual(refused(), 429)
 
 
 class StatementTests(RenameCase):
@@ -267,6 +282,16 @@ class TakenTests(RenameCase):
             self.assertEqual(
                 [str(s) for s in accounts.former_slugs_of(self.account.pk)], ["zenith"]
             )
+
+    def test_an_account_cannot_take_the_slugs_of_many(self) -> None:
+        with mock.patch.object(accounts, "MOST_FORMER", 2):
+            self.rename_account("one")
+            self.rename_account("two")
+            with self.assertRaises(Invalid):
+                self.rename_account("three")
+            # Back to one of them takes no more.
+            self.rename_account("one")
+        self.assertIsNone(find_account("three"))
 
     def test_a_slug_under_which_files_lie_goes_to_nobody_even_when_it_is_released(self) -> None:
         self.rename_account(kept=timedelta(0))
@@ -366,6 +391,20 @@ class ServiceTests(RenameCase):
         found = dict(await sync_to_async(logged)())
         self.assertEqual(found["accounts"]["slug"], ["acme", "zenith"])
         self.assertEqual(found["agent_instances"]["instance_slug"], ["bot", "helper"])
+
+    async def test_who_was_demoted_a_moment_ago_renames_nothing(self) -> None:
+        member = await sync_to_async(make_member)(self.account, MemberRole.ADMIN, "a@b.com")
+        browser = await sync_to_async(browser_of)(member.user)
+        self.assertEqual((await browser.get(f"{OLD}/agents")).status, 200)
+
+        def demote() -> None:
+            with platform_context():
+                Membership.objects.filter(pk=member.pk).update(role=MemberRole.VIEWER)
+
+        await sync_to_async(demote)()
+        answer = await browser.call("PATCH", OLD, raw=b'{"slug": "zenith"}')
+        self.assertEqual(answer.status, 403, answer.body)
+        self.assertIsNone(await sync_to_async(find_account)("zenith"))
 
     async def test_a_taken_or_reserved_slug_is_refused(self) -> None:
         await sync_to_async(make_account)("beta")

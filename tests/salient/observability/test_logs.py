@@ -9,7 +9,10 @@ import logging.config
 from typing import Any
 from uuid import UUID
 
+import psycopg
+from django.db import IntegrityError
 from django.test import SimpleTestCase, override_settings
+from pydantic import TypeAdapter, ValidationError
 
 from salient.observability import context
 from salient.observability.logs import gunicorn_config, logging_config
@@ -82,6 +85,17 @@ class FormatTests(SimpleTestCase):
         self.assertTrue(all(line.startswith("    ") for line in others))
         self.assertNotIn("\r", as_text)
 
+    def test_a_traceback_forges_no_line_either(self) -> None:
+        as_json, as_text = (
+            written(log_format, "Failed", exc_info=ValueError(FORGED))
+            for log_format in ("json", "text")
+        )
+        _, *others = as_text.removesuffix("\n").split("\n")
+
+        self.assertEqual(as_json.splitlines(), [as_json.removesuffix("\n")])
+        self.assertGreater(len(others), 1)
+        self.assertEqual([line for line in others if not line.startswith("    ")], [])
+
     def test_secrets_are_left_out_also_of_tracebacks(self) -> None:
         for log_format in ("json", "text"):
             with self.subTest(log_format):
@@ -97,6 +111,32 @@ class FormatTests(SimpleTestCase):
                 )
                 if log_format == "json":
                     self.assertIn("Traceback", json.loads(line)["exception"])
+
+    def test_a_traceback_holds_no_text_of_a_row_or_a_request(self) -> None:
+        refused = (
+            'null value in column "role" of relation "messages"\n'
+            "DETAIL:  Failing row contains (1, My name is\n\nDora Secret., null).\n"
+            "CONTEXT:  SQL statement by Dora Secret"
+        )
+        said = "Dora\nSecret"
+        for log_format in ("json", "text"):
+            with self.subTest(log_format):
+                try:
+                    try:
+                        raise psycopg.errors.NotNullViolation(refused)
+                    except psycopg.Error as error:
+                        raise IntegrityError(str(error)) from error
+                except IntegrityError as error:
+                    line = written(log_format, "Not stored: %s", error, exc_info=True)
+                try:
+                    TypeAdapter(int).validate_python(said)
+                except ValidationError as error:
+                    line += written(log_format, "Not read: %s", error, exc_info=True)
+
+                self.assertNotIn("Dora", line)
+                self.assertNotIn("Secret", line)
+                self.assertEqual(line.count("in column"), 3)
+                self.assertIn("input_type=str", line)
 
     def test_gunicorn_writes_as_the_rest_does(self) -> None:
         config = gunicorn_config("loud", "json")

@@ -152,6 +152,18 @@ class TurnTests(MockModelWorld):
         self.assertNotIn("Ada", repr(sink.spans))
         self.assertNotIn("Hello from", repr(sink.spans))
 
+    async def test_words_that_callers_choose_are_neither_traced_nor_logged(self) -> None:
+        turn = {"messages": [{"role": "user", "content": "Hello"}], "stop": ["Ada says"]}
+        self.api.headers |= PARENT | {"tracestate": "I am Ada"}
+        with OTLPSink() as sink, self.assertNoLogs("opentelemetry", logging.WARNING):
+            async with MockOpenAI(), traced(sink):
+                url = "/accounts/acme/agents/bot/v1/chat/completions"
+                answer = await self.api.post(url, {"model": "bot"} | turn)
+
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(len(sink.spans), 3)
+        self.assertNotIn("Ada", repr(sink.spans))
+
     async def test_a_failed_call_is_an_error_with_its_code(self) -> None:
         self.configure("model: mock:test-model\nretries: 0\n")
         with OTLPSink() as sink:

@@ -25,6 +25,9 @@ from accounts.limits.budgets import set_budget
 from accounts.models import AuditEntry, WebhookDelivery
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import find_account
+from accounts.tenancy.renames import rename_account
+from agents.instances.renames import rename_agent
+from sessions_app.operations.doctor.agents_in_use import models_in_use
 from sessions_app.operations.integrity import service
 from sessions_app.operations.integrity.checks import NAMED, Check
 from tests.support.commands import refusal, run
@@ -211,6 +214,15 @@ class CheckIntegrityTests(World, TestCase):
     def test_nothing_is_wrong_with_what_the_product_writes(self) -> None:
         self.assertEqual(self.found(), (0, {}))
         self.assertEqual(self.found("--account", "acme"), (0, {}))
+
+    def test_nothing_is_wrong_with_what_was_renamed(self) -> None:
+        with platform_context():
+            rename_account(self.account.pk, "zenith")
+            rename_agent(self.instance, "helper")
+        self.assertEqual(self.found(), (0, {}))
+        self.assertEqual(self.found("--account", "zenith"), (0, {}))
+        [used] = [each for each in models_in_use() if each.account == "zenith"]
+        self.assertEqual((used.agent, used.folder), ("zenith/helper", "acme"))
 
     def test_each_fault_is_named_and_what_is_safe_is_mended(self) -> None:
         checks = {check.name: check for check in service.CHECKS}

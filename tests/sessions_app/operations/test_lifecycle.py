@@ -19,7 +19,10 @@ from accounts.members.staff_roles import StaffRole, group_of
 from accounts.models import Account, AccountStatus, AuditEntry
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_account, find_api_key
+from accounts.tenancy.renames import rename_account
+from agents.instances.renames import use_own_folder
 from salient.ids import uuid7
+from sessions_app.conversations.erasure import service
 from sessions_app.conversations.erasure.persons import Person
 from sessions_app.conversations.erasure.service import erase
 from sessions_app.conversations.sessions import leave_tombstone
@@ -167,6 +170,58 @@ class AccountErasureTests(TestCase):
         self.assertEqual((stopped.finished_at, stopped.step), (None, "stopped"))
         self.assertEqual(contents(self.acme)["messages"], before)
 
+    def test_an_account_that_is_resumed_loses_nothing_until_it_is_ordered_again(self) -> None:
+        ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
+        with platform_context():
+            Account.objects.filter(pk=self.account.pk).update(status=AccountStatus.ACTIVE)
+        before = contents(self.acme)["messages"]
+
+        self.assertEqual(accounts.work(ordered).step, accounts.WITHDRAWN)
+
+        archive(self.account)
+        self.assertEqual(jobs.continue_account_erasures.func(), 0)
+        self.assertIsNone(accounts.work(ordered).finished_at)
+        self.assertEqual(contents(self.acme)["messages"], before)
+        self.assertTrue((self.base / "acme" / "bot").exists())
+        again = accounts.begin(self.account, reason="T-2", actor="olga")
+        self.assertEqual((again.pk, again.reason), (ordered.pk, "T-2"))
+        self.assertIsNotNone(accounts.work(again).finished_at)
+
+    def test_an_account_that_is_resumed_between_two_steps_loses_nothing_more(self) -> None:
+        ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
+
+        def resume(*_args: Any) -> int:
+            with platform_context():
+                Account.objects.filter(pk=self.account.pk).update(status=AccountStatus.ACTIVE)
+            return 0
+
+        with mock.patch.object(accounts, "_running_turns", resume):
+            self.assertEqual(accounts.work(ordered).step, "stopped")
+        self.assertTrue(contents(self.acme)["messages"])
+        self.assertTrue((self.base / "acme" / "bot").exists())
+
+    def test_the_folders_of_all_its_slugs_are_removed(self) -> None:
+        with platform_context():
+            rename_account(self.account.pk, "zenith")
+            self.account = Account.objects.get(pk=self.account.pk)
+        for name in ("zenith", "acme"):
+            write_config(self.base, name, "bot", "model: scripted:echo\n", "Secret prompt.")
+        with platform_context():
+            use_own_folder(self.account)
+
+        receipt = self.erase()
+
+        self.assertIsNotNone(receipt.finished_at, receipt.error)
+        self.assertEqual([each.name for each in self.base.iterdir()], ["beta"])
+        self.assertIn("acme/bot/config.yaml", receipt.files)
+
+    def test_the_receipt_names_files_that_an_interrupted_run_has_removed(self) -> None:
+        ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
+        with mock.patch(f"{accounts.__name__}.shutil.rmtree", side_effect=DatabaseError):
+            accounts.work(ordered)
+        (self.base / "acme" / "bot" / "config.yaml").unlink()
+        self.assertIn("acme/bot/config.yaml", accounts.work(ordered).files)
+
     def test_the_command_erases_and_its_receipt_is_verified(self) -> None:
         found = run_json("erase_account", "acme", "--dry-run")["found"]
         self.assertGreater(found["messages"], 0)
@@ -259,6 +314,26 @@ class RetentionTests(World):
             self.assertEqual(UsageDay.objects.count(), 1)
         self.assertEqual(left, {kept.pk})
 
+    def test_who_writes_while_the_batch_is_found_keeps_the_conversation(self) -> None:
+        old = self.conversation(60)
+        self.days(30)
+
+        def written_meanwhile(due: Any) -> Any:
+            found = list(holds.without_hold(due).values_list("pk", flat=True))
+            Session.objects.filter(pk__in=found).update(last_activity_at=timezone.now())
+            return Session.objects.filter(pk__in=found)
+
+        with mock.patch.object(retention, "without_hold", written_meanwhile):
+            self.assertEqual(jobs.apply_retention.func(), 0)
+        self.assertEqual(self.spoken(), {old.pk})
+
+    def test_days_that_are_changed_while_the_job_runs_count_at_once(self) -> None:
+        kept = {self.conversation(60).pk, self.conversation(61).pk}
+        rule = self.days(30)
+        self.days(None)
+        self.assertEqual(retention.apply(rule), 0)
+        self.assertEqual(self.spoken(), kept)
+
     def test_without_days_nothing_ends(self) -> None:
         old = self.conversation(3000)
         self.days(None)
@@ -333,6 +408,33 @@ class HoldTests(World):
             )
         with self.assertRaises(SystemExit):
             run("verify_receipt", str(receipt.pk))
+
+    def test_a_hold_that_comes_while_a_person_is_erased_stops_it(self) -> None:
+        self.conversation(1, email="dora@mail.example")
+        other = self.conversation(1)
+        with platform_context():
+            Message.objects.filter(session_id=other.pk).update(content="Ask dora@mail.example.")
+        person = Person.read(self.account.pk, "email", "dora@mail.example")
+        for step, what in (("_erase_some", {}), ("_look_on", {"session_id": other.pk})):
+            real = getattr(service, step)
+            placed: list[LegalHold] = []
+
+            def late(*args: Any, real: Any = real, what: Any = what, placed: Any = placed) -> bool:
+                if not placed:
+                    placed.append(self.hold(**what))
+                return bool(real(*args))
+
+            with (
+                self.subTest(step=step),
+                mock.patch.object(service, step, late),
+                self.assertRaisesMessage(ValidationError, "A legal hold"),
+            ):
+                erase(person, reason="T-1", actor="olaf")
+            with platform_context():
+                holds.release(placed[0], actor="olaf")
+        with tenant_context(self.account.pk):
+            left = list(Message.objects.values_list("content", flat=True))
+        self.assertEqual(left, ["Ask dora@mail.example."])
 
     def test_the_command_places_lists_and_releases(self) -> None:
         session = self.conversation(1, email="dora@mail.example")
