@@ -32,6 +32,8 @@ class Used:
     account_id: UUID
     account: str
     agent: str
+    # The account's folder, which a renamed account keeps: its prices.yaml is there.
+    folder: str
     model: str
     total_seconds: float
 
@@ -46,13 +48,16 @@ def models_in_use() -> list[Used]:
     found: list[Used] = []
     for each in instances:
         try:
-            config = load(each.account.slug, each.instance_slug, override=each.override).config
+            config = load(*each.folder, override=each.override).config
         except ConfigError:
             continue
         name = f"{each.account.slug}/{each.instance_slug}"
         total = config.timeouts.total
         models = dict.fromkeys((config.model, *config.fallback_models))
-        found += [Used(each.account_id, each.account.slug, name, each_, total) for each_ in models]
+        shared = {"account": each.account.slug, "agent": name, "folder": each.folder[0]}
+        found += [
+            Used(each.account_id, model=model, total_seconds=total, **shared) for model in models
+        ]
     return found
 
 
@@ -90,7 +95,7 @@ def _prices() -> Iterator[Finding]:
 def _has_price(used: Used) -> bool:
     provider, _, name = used.model.partition(":")
     call = ModelCall(provider, name, 1, 1)
-    return price(call, own_prices(used.account)).total_cost is not None
+    return price(call, own_prices(used.folder)).total_cost is not None
 
 
 def _timeouts() -> Iterator[Finding]:

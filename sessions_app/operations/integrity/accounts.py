@@ -53,7 +53,7 @@ def _configuration_faults(scope: Scope) -> Iterator[tuple[UUID, str]]:
         is_served = each.status == InstanceStatus.ACTIVE
         if is_served and each.account.status == AccountStatus.ACTIVE:
             try:
-                read(each.account.slug, each.instance_slug, override=each.override)
+                read(*each.folder, override=each.override)
             except ConfigError as error:
                 reasons = "; ".join(str(error).splitlines())
                 yield each.account_id, f"{each.account.slug}/{each.instance_slug}: {reasons}"
@@ -68,17 +68,20 @@ def _has_no_files(instance: AgentInstance) -> bool:
     if instance.status == InstanceStatus.ARCHIVED:
         return False
     base = config_dir()
-    files = InstanceFiles(base, instance.account.slug, instance.instance_slug)
+    files = InstanceFiles(base, *instance.folder)
     return not any((base / path).exists() for path in files.paths if path != DEFAULTS_FILE)
 
 
 def _without_instance(scope: Scope) -> Found:
-    known = {f"{each.account.slug}/{each.instance_slug}" for each in _instances(scope)}
+    # Those of a renamed account or agent keep their former names.
+    instances = _instances(scope)
+    known = {"/".join(each.folder) for each in instances}
+    accounts = {each.account.folder for each in instances} | {scope.slug}
     base = config_dir()
     folders = [
         f"{account}/{instance}"
         for account in found_accounts(base)
-        if scope.slug in {None, account}
+        if scope.slug is None or account in accounts
         for instance in found_instances(base, account)
     ]
     rows: list[tuple[Any, str]] = [(None, folder) for folder in folders if folder not in known]

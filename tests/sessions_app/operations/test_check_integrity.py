@@ -212,6 +212,14 @@ class CheckIntegrityTests(World, TestCase):
         self.assertEqual(self.found(), (0, {}))
         self.assertEqual(self.found("--account", "acme"), (0, {}))
 
+    def test_files_of_what_was_renamed_lie_where_they_lay(self) -> None:
+        run("rename_account", "acme", "zenith")
+        run("rename_agent", "zenith", "bot", "helper")
+        self.assertEqual(self.found(), (0, {}))
+        self.assertEqual(self.found("--account", "zenith"), (0, {}))
+        plant_folder(self)
+        self.assertEqual(self.found("--account", "zenith")[1]["folders"]["ids"], ["acme/lost"])
+
     def test_each_fault_is_named_and_what_is_safe_is_mended(self) -> None:
         checks = {check.name: check for check in service.CHECKS}
         for fault in FAULTS:
