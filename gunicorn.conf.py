@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from salient.environment import values
@@ -39,7 +40,7 @@ keepalive = 15
 limit_request_line = 8190
 # TRUST_PROXY_HEADERS decides whether a proxy's header about HTTPS is trusted.
 forwarded_allow_ips = ""
-# Requests are logged by the reverse proxy, if they are to be logged at all.
+# Requests are logged by the reverse proxy, or by LOG_REQUESTS, which leaves out what people write.
 accesslog = None
 errorlog = "-"
 loglevel = os.environ.get("LOG_LEVEL", "info")
@@ -47,6 +48,20 @@ loglevel = os.environ.get("LOG_LEVEL", "info")
 logconfig_dict = gunicorn_config(
     loglevel, Environment().one("LOG_FORMAT", values.log_format, default="text")
 )
+
+
+class ServerLogger(Logger):
+    """Logs requests only where `--access-logfile` asks for it.
+
+    To gunicorn a `logconfig_dict` asks for it as well: for addresses with the messages in them.
+    """
+
+    @property
+    def access_log_enabled(self) -> bool:
+        return bool(self.cfg.accesslog)
+
+
+logger_class = ServerLogger
 # Its socket would lie in the home directory and collide with another checkout's.
 control_socket_disable = True
 

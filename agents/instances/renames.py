@@ -136,6 +136,16 @@ def release_slug(instance: AgentInstance, slug: str) -> bool:
     return bool(rows.delete()[0])
 
 
+def require_free(instance: AgentInstance, slug: str) -> None:
+    """Raise SlugTaken where another agent of the account has the slug, or had it until lately."""
+    with tenant_context(instance.account_id):
+        agents = AgentInstance.objects.filter(account_id=instance.account_id, instance_slug=slug)
+        named = agents.first()
+    holder = named or led_to(instance.account_id, slug)
+    if holder is not None and holder.pk != instance.pk:
+        raise SlugTaken(slug)
+
+
 def led_to(account_id: UUID, slug: str) -> AgentInstance | None:
     """Return the account's agent that had this slug until lately."""
     if not is_slug(slug):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -53,6 +54,20 @@ class Retention(TenantModel):
                 name="ck_retentions_order",
             ),
         ]
+
+    def clean(self) -> None:
+        """Say in words what the constraints forbid."""
+        texts, figures = self.texts_days, self.figures_days
+        if texts is not None and texts < 1:
+            raise ValidationError({"texts_days": "Keep texts for 1 day or more."})
+        if figures is None:
+            return
+        if figures < FEWEST_DAYS_OF_FIGURES:
+            message = f"Keep figures for {FEWEST_DAYS_OF_FIGURES} days or more."
+            raise ValidationError({"figures_days": message})
+        if texts is None or texts > figures:
+            message = "Figures cannot be erased before their texts: give texts as few days."
+            raise ValidationError({"figures_days": message})
 
     def __str__(self) -> str:
         return f"retention of {self.account_id}"
@@ -121,11 +136,11 @@ class LegalHold(TenantModel):
 
     @property
     def what(self) -> str:
-        """What is held, in words; without a query."""
+        """What is held, in words; without a query where `holds_of` has read it."""
         if self.session_id is not None:
             return f"session {self.session_id}"
         if self.agent_instance_id is not None:
-            return f"agent {self.agent_instance_id}"
+            return f"agent {self.agent_instance}"
         return "the whole account"
 
 

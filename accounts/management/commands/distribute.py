@@ -50,6 +50,8 @@ class Command(ReportingCommand):
             yield from self._status(report)
         else:
             yield from (f"in the way  {line}" for line in report["faults"])
+            if not report["faults"]:
+                yield "Nothing stands in the way."
             yield from (f"is changed  {line}" for line in report["changes"])
             yield f"distributed ({len(report['distributed'])}): {', '.join(report['distributed'])}"
             yield f"local ({len(report['local'])}): {', '.join(report['local'])}"

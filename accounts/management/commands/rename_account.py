@@ -11,8 +11,10 @@ from accounts.models import Account
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.renames import (
     KEPT,
+    SlugTaken,
     check_slug,
     former_slugs_of,
+    led_to,
     release_slug,
     rename_account,
 )
@@ -58,16 +60,25 @@ class Command(ReportingCommand):
             former = former_slugs_of(account.pk)
         return {
             "account": account.slug,
+            "wanted": wanted,
             "changed": done and bool(wanted or options["release"]),
             "former": [{"slug": each.slug, "expires_at": each.expires_at} for each in former],
             "config_folder": account.folder,
         }
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
-        what = "is" if report["changed"] else "nothing was changed:"
-        yield f"Account {report['account']}: {what} its slug."
+        slug = report["account"]
+        if report["wanted"]:
+            yield (
+                f"The account's slug is {slug} now."
+                if report["changed"]
+                else f"Account {slug} could be renamed to {report['wanted']}; nothing was changed."
+            )
+        if not report["former"]:
+            yield f"No former slug leads to account {slug}."
         for each in report["former"]:
-            yield f"{each['slug']} leads to it until {each['expires_at']:%Y-%m-%d %H:%M} UTC."
+            until = f"{each['expires_at']:%Y-%m-%d %H:%M} UTC"
+            yield f"The former slug {each['slug']} leads to {slug} until {until}."
         if report["config_folder"] != report["account"]:
             yield f"Its configuration files lie in {report['config_folder']}/ as before."
 
@@ -75,6 +86,8 @@ class Command(ReportingCommand):
 def _rename(account: Account, slug: str, kept: timedelta, *, done: bool) -> Account:
     check_slug(slug)
     if not done:
+        if led_to(slug) not in {None, account.slug}:
+            raise SlugTaken(slug)
         return account
     with platform_context():
         return rename_account(account.pk, slug, kept=kept)

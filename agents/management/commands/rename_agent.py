@@ -14,6 +14,7 @@ from agents.instances.renames import (
     former_slugs_of,
     release_slug,
     rename_agent,
+    require_free,
     use_own_folder,
 )
 from agents.management.look_up import find_instance
@@ -59,6 +60,7 @@ class Command(ReportingCommand):
         try:
             if options["slug"]:
                 check_slug(options["slug"])
+                require_free(agent, options["slug"])
             if not options["dry_run"]:
                 agent, left = _change(agent, options)
         except (Problem, FilesDiffer) as problem:
@@ -68,6 +70,7 @@ class Command(ReportingCommand):
         return {
             "account": account.slug,
             "agent": agent.instance_slug,
+            "wanted": options["slug"],
             "changed": any(chosen) and not options["dry_run"],
             "former": [
                 {"slug": each.instance_slug, "expires_at": each.expires_at} for each in former
@@ -77,10 +80,18 @@ class Command(ReportingCommand):
         }
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
-        what = "is" if report["changed"] else "nothing was changed:"
-        yield f"Agent {report['account']}/{report['agent']}: {what} its slug."
+        agent = f"{report['account']}/{report['agent']}"
+        if report["wanted"]:
+            yield (
+                f"The agent is {agent} now."
+                if report["changed"]
+                else f"Agent {agent} could be renamed to {report['wanted']}; nothing was changed."
+            )
+        if not report["former"]:
+            yield f"No former slug leads to agent {agent}."
         for each in report["former"]:
-            yield f"{each['slug']} leads to it until {each['expires_at']:%Y-%m-%d %H:%M} UTC."
+            until = f"{each['expires_at']:%Y-%m-%d %H:%M} UTC"
+            yield f"The former slug {each['slug']} leads to {agent} until {until}."
         yield f"Its configuration files lie in {report['config_folder']}/."
         for folder in report["folders_left"]:
             yield f"{folder}/ is not read any more after 10 seconds; remove it then."

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandParser
 from django.db import connection
 
@@ -134,8 +135,11 @@ def _compared(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _connect(url: str) -> None:
     """Work on another database than the one of the settings."""
+    try:
+        wanted = database_config(url, pool_size=CONNECTIONS)
+    except ImproperlyConfigured as error:
+        raise Misused(str(error).replace("DATABASE_URL", "The URL", 1)) from error
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
-    wanted = database_config(url, pool_size=CONNECTIONS)
     connection.settings_dict.pop("EMBEDDED", None)
     connection.settings_dict.update(wanted)

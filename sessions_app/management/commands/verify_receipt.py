@@ -29,7 +29,7 @@ class Command(ReportingCommand):
         key = parse_uuid(options["receipt"])
         found = find(key) if key else _from_file(Path(options["receipt"]))
         if found is None:
-            raise Refused("There is no such receipt here.")
+            raise Refused(f"There is no receipt {options['receipt']} in this database.")
         document, signature = found
         return {
             "ok": bool(signature) and is_genuine(document, signature),
@@ -39,16 +39,29 @@ class Command(ReportingCommand):
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         for name, value in report["receipt"].items():
-            yield f"{name}: {value}"
+            yield f"{name}: {_legible(value)}"
         if not report["signature"]:
             yield "It is not signed: the erasure has not come to its end."
         else:
             yield "The signature is genuine." if report["ok"] else "The signature is WRONG."
 
 
+def _legible(value: Any) -> Any:
+    if isinstance(value, dict):
+        value = [f"{name} {many}" for name, many in value.items()]
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else value
+
+
 def _from_file(path: Path) -> tuple[dict[str, Any], str]:
     try:
         written = json.loads(path.read_text())
         return written["receipt"], written["signature"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{path} is no receipt that --json has written.") from error
+    except OSError as error:
+        raise Refused(
+            f"“{path}” is neither a receipt's id nor a file that can be read ({error.strerror})."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused(
+            f"{path} holds no receipt: give a file that erase_account --json or "
+            "erase_person --json has written."
+        ) from error

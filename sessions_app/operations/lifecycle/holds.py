@@ -66,7 +66,8 @@ def release(hold: LegalHold, *, actor: str) -> bool:
 
 def holds_of(account_id: UUID) -> QuerySet[LegalHold]:
     """Return the holds that are in force, the newest first; inside a context."""
-    return LegalHold.objects.in_force().filter(account_id=account_id).order_by("-created_at")
+    rows = LegalHold.objects.in_force().filter(account_id=account_id)
+    return rows.select_related("agent_instance").order_by("-created_at")
 
 
 def with_hold(sessions: QuerySet[Session]) -> QuerySet[Session]:

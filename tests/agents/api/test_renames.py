@@ -438,3 +438,32 @@ class ServiceTests(RenameCase):
         self.assertEqual(run("rename_agent", "zenith", "helper", "--release", "bot")["former"], [])
         with self.assertRaises(Refused):
             run("rename_account", "zenith", "--release", "never")
+
+    def test_a_dry_run_says_what_would_be_refused_and_lines_say_what_was_done(self) -> None:
+        make_account("taken")
+        make_instance(self.account, "other")
+        for words in (
+            ("rename_account", "acme", "taken"),
+            ("rename_agent", "acme", "bot", "other"),
+        ):
+            with self.subTest(words=words), self.assertRaisesRegex(Refused, "is taken"):
+                call_command(*words, "--dry-run", stdout=StringIO())
+
+        def lines(*words: str) -> str:
+            out = StringIO()
+            call_command(*words, stdout=out)
+            return out.getvalue()
+
+        tried = lines("rename_account", "acme", "zenith", "--dry-run")
+        self.assertIn("Account acme could be renamed to zenith; nothing was changed.", tried)
+        self.assertIn(
+            "The account's slug is zenith now.", lines("rename_account", "acme", "zenith")
+        )
+        self.assertIn(
+            "The former slug acme leads to zenith until", lines("rename_account", "zenith")
+        )
+        tried = lines("rename_agent", "zenith", "bot", "helper", "--dry-run")
+        self.assertIn("Agent zenith/bot could be renamed to helper; nothing was changed.", tried)
+        self.assertIn("No former slug leads to agent zenith/bot.", tried)
+        done = lines("rename_agent", "zenith", "bot", "helper")
+        self.assertIn("The agent is zenith/helper now.", done)

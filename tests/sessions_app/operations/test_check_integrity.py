@@ -221,6 +221,8 @@ class CheckIntegrityTests(World, TestCase):
             rename_agent(self.instance, "helper")
         self.assertEqual(self.found(), (0, {}))
         self.assertEqual(self.found("--account", "zenith"), (0, {}))
+        plant_folder(self)
+        self.assertEqual(self.found("--account", "zenith")[1]["folders"]["ids"], ["acme/lost"])
         [used] = [each for each in models_in_use() if each.account == "zenith"]
         self.assertEqual((used.agent, used.folder), ("zenith/helper", "acme"))
 

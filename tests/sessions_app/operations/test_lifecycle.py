@@ -351,7 +351,12 @@ class RetentionTests(World):
         self.assertEqual((tried["sessions_due"], tried["changed"]), (1, False))
         self.assertTrue(run_json("set_retention", "acme", "--texts", "30")["changed"])
         self.assertIn("Texts are kept 30 days.", run("set_retention", "acme"))
-        self.assertIn("ck_retentions", refusal("set_retention", "acme", "--figures", "5")[1])
+        for days, said in (
+            ("5", "--figures: Keep figures for 62 days or more."),
+            ("62", "--figures: Figures cannot be erased before their texts"),
+        ):
+            run("set_retention", "acme", "--texts", "90")
+            self.assertIn(said, refusal("set_retention", "acme", "--figures", days)[1])
         run("set_retention", "acme", "--texts", "never")
         self.assertIn("Texts are kept for ever.", run("set_retention", "acme"))
 
@@ -445,7 +450,7 @@ class HoldTests(World):
         run("legal_hold", "acme", "--agent", "bot", "--reason", "F 10")
         run("legal_hold", "acme", "--release", hold["id"])
         [left] = run_json("legal_hold", "acme")["holds"]
-        self.assertEqual(left["what"], f"agent {self.instance.pk}")
+        self.assertEqual(left["what"], "agent bot")
         self.assertIn("no hold", refusal("legal_hold", "acme", "--release", hold["id"])[1])
         self.assertIn("--reason", refusal("legal_hold", "acme", "--agent", "bot")[1])
 
