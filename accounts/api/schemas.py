@@ -49,8 +49,9 @@ class RotatedOut(Out):
 class AccountChangeIn(In):
     """What is to change of an account. Its old URLs answer 308 for 90 days after a new slug."""
 
-    slug: Annotated[Printable, Field(min_length=1, max_length=63)] = ""
-    name: Annotated[Printable, Field(min_length=1, max_length=255)] = ""
+    # What is left out stays as it is: an empty text is no default that the document may name.
+    slug: Annotated[Printable, Field(min_length=1, max_length=63)] = Field(default_factory=str)
+    name: Annotated[Printable, Field(min_length=1, max_length=255)] = Field(default_factory=str)
 
 
 class FormerSlugOut(Out):

@@ -41,7 +41,10 @@ class AgentIn(In):
 class AgentChangeIn(In):
     """What is to change of an agent. Its old URLs answer 308 for 90 days after a new slug."""
 
-    instance_slug: Annotated[Printable, Field(min_length=1, max_length=63)] = ""
+    # An empty text is no default that the document may name.
+    instance_slug: Annotated[Printable, Field(min_length=1, max_length=63)] = Field(
+        default_factory=str
+    )
     display_name: DisplayName = ""
     allowed_origins: Origins = []
     status: Status = "active"

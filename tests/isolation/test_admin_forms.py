@@ -132,6 +132,9 @@ class AdminFormTests(PagesTestCase):
                 sent += 1
                 with rolled_back():
                     answer = self.browser.post(form.action or at, form.values(), secure=True)
+                # What is streamed is not read, and holds its file open.
+                for close in answer._resource_closers:
+                    close()
                 text = getattr(answer, "content", b"").decode()
                 if "errornote" in text and not errors_in(text):
                     silent.append(at)

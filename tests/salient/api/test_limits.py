@@ -210,7 +210,7 @@ class MistypedTests(TestCase):
             ("/v1/models", "/accounts/{account}/v1/models"),
             ("/v1", "/accounts/{account}/v1/models"),
             (f"/{chat}", chat),
-            ("/accounts", "/accounts/{account}/me"),
+            ("/accounts", "/accounts/{account}"),
             ("/ACCOUNTS/x/me", "/accounts/{account}/me"),
             ("/healthz/", "/healthz"),
             ("/Readyz", "/readyz"),

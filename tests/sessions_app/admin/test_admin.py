@@ -48,6 +48,7 @@ from agents.models import (
     ProviderConnection,
 )
 from sessions_app.models import (
+    AccountErasure,
     Erasure,
     LegalHold,
     LLMRequest,
@@ -141,6 +142,7 @@ def make_one_of_each() -> dict[type[Model], Any]:
         WebhookEndpoint: delivery.endpoint_id,
         WebhookDelivery: delivery.pk,
         Erasure: make_erasure(account).pk,
+        AccountErasure: AccountErasure.objects.create(erased_id=account.pk, slug=account.slug).pk,
         DBTaskResult: accounts.management.jobs.forget_past_limits.enqueue().id,
         User: user.pk,
         Group: Group.objects.create(name=str(account.pk)).pk,

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from secrets import token_urlsafe
 from unittest import mock
@@ -104,6 +105,7 @@ class WalkThroughTests(TransactionTestCase):
         left = [word for word in words if re.fullmatch(r"[A-Z][A-Z_]+", word)]
         self.assertEqual(left, [], "say in FILLED_IN what stands for it")
         with (
+            chdir(self.folder),
             mock.patch.dict(os.environ, {"DJANGO_SUPERUSER_PASSWORD": "correct horse battery"}),
             (self.folder / "out").open("w") as out,
         ):
