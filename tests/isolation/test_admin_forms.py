@@ -133,7 +133,7 @@ class AdminFormTests(PagesTestCase):
                 with rolled_back():
                     answer = self.browser.post(form.action or at, form.values(), secure=True)
                 # What is streamed is not read, and holds its file open.
-                for close in answer._resource_closers:
+                for close in getattr(answer, "_resource_closers", ()):
                     close()
                 text = getattr(answer, "content", b"").decode()
                 if "errornote" in text and not errors_in(text):
