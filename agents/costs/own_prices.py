@@ -20,7 +20,7 @@ from decimal import Decimal
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from django.conf import settings
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -32,6 +32,9 @@ from agents.config.files import PRICES_FILE, read_source, signature
 from agents.config.layers import Sections, parse_layer
 from agents.config.loader import Watched
 from agents.config.schema import COMPLETE, invisible
+
+if TYPE_CHECKING:
+    from agents.models import AgentInstance
 
 logger = logging.getLogger("agents.config")
 
@@ -160,6 +163,11 @@ def own_prices(account: str) -> OwnPrices:
     base, now = str(settings.AGENT_CONFIG_DIR), time.monotonic()
     own = _file(base, f"{account}/{PRICES_FILE}").get(now) if is_slug(account) else _EMPTY
     return _combined(own, _file(base, PRICES_FILE).get(now))
+
+
+def prices_for(instance: AgentInstance, account_slug: str) -> OwnPrices:
+    """Return those of the agent's account, whose files may lie under a former slug."""
+    return own_prices(instance.folder_in(account_slug)[0])
 
 
 def read_prices(base: Path, path: str) -> PriceTable:

@@ -23,7 +23,7 @@ from accounts.limits.alerts import send
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.costs import pricing
 from agents.costs.estimate import billable_cost
-from agents.costs.own_prices import OwnPrices, own_prices
+from agents.costs.own_prices import prices_for
 from agents.costs.pricing import CostSource
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import estimate_tokens
@@ -271,7 +271,9 @@ def _count_and_publish(request: LLMRequest) -> None:
 
 def _outcome(found: Abandoned, request: LLMRequest) -> dict[str, Any]:
     """The input was probably read; the output is not known, and so neither is the cost."""
-    price = pricing.price(_call(request, found.input_tokens), _prices_of(request))
+    price = pricing.price(
+        _call(request, found.input_tokens), prices_for(request.agent_instance, request.account_slug)
+    )
     return {
         "requests": 1,
         "prompt_tokens": found.input_tokens,
@@ -291,15 +293,10 @@ def _counted(request: LLMRequest, found: Abandoned, outcome: dict[str, Any]) -> 
     """
     if outcome["cost_source"] == CostSource.FREE:
         return Decimal(0)
-    own = _prices_of(request)
+    own = prices_for(request.agent_instance, request.account_slug)
     known = [request.reserved_cost, request.charged_cost, request.total_cost]
     known.append(billable_cost([_call(request, found.input_tokens)], own))
     return max(cost for cost in known if cost is not None)
-
-
-def _prices_of(request: LLMRequest) -> OwnPrices:
-    folder, _ = request.agent_instance.folder_in(request.account_slug)
-    return own_prices(folder)
 
 
 def _call(request: LLMRequest, input_tokens: int) -> ModelCall:

@@ -20,7 +20,7 @@ from accounts.tenancy.context import tenant_context
 from agents.config.shown import Shown, shown_by
 from agents.config.versions.current import AgentMisconfigured
 from agents.costs import pricing
-from agents.costs.own_prices import own_prices
+from agents.costs.own_prices import prices_for
 from agents.costs.pricing import SMALLEST, CostSource
 from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
@@ -129,8 +129,7 @@ def _foresee(plan: TurnPlan, row: OpenTurn, instance: AgentInstance) -> _Foresee
         cost = _reservation(row, stored)
         refusal = limit_refusal(caller, instance.pk, cost)
         if isinstance(refusal, BudgetExceeded):
-            folder, _ = instance.folder_in(caller.account_slug)
-            refusal = over_budget_for(caller, refusal, plan.current, plan.run, folder)
+            refusal = over_budget_for(caller, refusal, plan.current, plan.run, instance)
     session_id = None if session is None else session.pk
     return _Foreseen(
         session_id,
@@ -175,5 +174,4 @@ def _cost_source(caller: Caller, instance: AgentInstance, run: RunRequest) -> Co
     """Return where the prices of the run's models come from; unknown where one has none."""
     names = (model.partition(":") for model in run.models)
     calls = [ModelCall(provider, model, 1, 1) for provider, _, model in names]
-    prices = own_prices(instance.folder_in(caller.account_slug)[0])
-    return pricing.total(calls, prices).source
+    return pricing.total(calls, prices_for(instance, caller.account_slug)).source

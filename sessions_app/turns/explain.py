@@ -28,7 +28,7 @@ from accounts.tenancy.context import tenant_context
 from accounts.tenancy.suspensions import Suspended
 from agents.config.versions.current import CurrentConfig, current_config
 from agents.costs.estimate import cost_estimate
-from agents.costs.own_prices import own_prices
+from agents.costs.own_prices import prices_for
 from agents.models import AgentInstance
 from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import NotFound, Unauthenticated
@@ -141,12 +141,12 @@ def _limit_checks(
     limits: quotas.Limits, call: ExampleCall, current: CurrentConfig
 ) -> Iterator[Check]:
     caller, run = limits.caller, run_request(current, limits, stream=True)
-    folder, _ = call.instance.folder_in(caller.account_slug)
-    cost = cost_estimate(run, own_prices(folder)).of([ChatMessage("user", call.message)])
+    prices = prices_for(call.instance, caller.account_slug)
+    cost = cost_estimate(run, prices).of([ChatMessage("user", call.message)])
     now = limit_status_in_context(caller, timezone.now())
     refused = limit_refusal(caller, call.instance.pk, cost)
     if isinstance(refused, BudgetExceeded):
-        refused = with_unknown_price(refused, caller, run, folder)
+        refused = with_unknown_price(refused, caller, run, call.instance)
     facts = _facts(now, cost)
     for code, title in LIMITS.items():
         if refused is not None and refused.code == code:

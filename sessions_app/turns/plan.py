@@ -26,7 +26,7 @@ from agents.config.versions.current import (
     known_config,
 )
 from agents.costs.estimate import cost_estimate
-from agents.costs.own_prices import own_prices
+from agents.costs.own_prices import prices_for
 from agents.models import AgentInstance, ConfigDraft
 from agents.runtime.conversation import has_unanswered, without_refused
 from agents.runtime.output import InvalidSchema, require_usable
@@ -291,7 +291,7 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTu
     caller, limits, run, asked = plan.limits.caller, plan.limits, plan.run, plan.asked
     is_staff = caller.kind == CallerKind.STAFF
     provider, _, model = run.models[0].partition(":")
-    estimate = cost_estimate(run, own_prices(instance.folder_in(caller.account_slug)[0]))
+    estimate = cost_estimate(run, prices_for(instance, caller.account_slug))
     return OpenTurn(
         account_id=caller.account_id,
         account_slug=caller.account_slug,

@@ -18,6 +18,7 @@ from agents.config.versions.current import AgentMisconfigured, CurrentConfig
 from agents.connections.revocation import AgentDeactivated, ConnectionChanged
 from agents.costs.estimate import unpriced
 from agents.costs.own_prices import own_prices
+from agents.models import AgentInstance
 from agents.runtime.errors import RUN_ERRORS, RunError
 from agents.runtime.run import RunRequest
 from salient.api.problems import Problem, first_paragraph
@@ -205,21 +206,19 @@ def over_budget_for(
     problem: BudgetExceeded,
     current: CurrentConfig,
     run: RunRequest,
-    folder: str,
+    instance: AgentInstance,
 ) -> Problem:
     """Return the refusal as the caller may see it."""
     if not shown_by(current.effective.config, caller).cost:
         return AgentUnavailable()
-    return with_unknown_price(problem, caller, run, folder)
+    return with_unknown_price(problem, caller, run, instance)
 
 
 def with_unknown_price(
-    problem: BudgetExceeded, caller: Caller, run: RunRequest, folder: str
+    problem: BudgetExceeded, caller: Caller, run: RunRequest, instance: AgentInstance
 ) -> BudgetExceeded:
-    """Add to a refusal that a price is unknown, for callers who may know and can set one.
-
-    `folder` is the one of the account's configuration files.
-    """
+    """Add to a refusal that a price is unknown, for callers who may know and can set one."""
+    folder, _ = instance.folder_in(caller.account_slug)
     models = unpriced(run, own_prices(folder))
     if not models or caller.kind not in SEES_AMOUNTS:
         return problem

@@ -22,7 +22,7 @@ from agents.config.versions.current import AgentMisconfigured, CurrentConfig
 from agents.connections.revocation import AgentUse
 from agents.costs import pricing
 from agents.costs.estimate import billable_cost
-from agents.costs.own_prices import OwnPrices, own_prices
+from agents.costs.own_prices import OwnPrices, prices_for
 from agents.costs.pricing import Price
 from agents.models import AgentInstance
 from agents.runtime.errors import RunError
@@ -87,7 +87,7 @@ class Turn:
     _usage: tuple[int, UsageOut] | None = None
 
     def __post_init__(self) -> None:
-        self.own_prices = own_prices(self.instance.folder_in(self.caller.account_slug)[0])
+        self.own_prices = prices_for(self.instance, self.caller.account_slug)
 
     def end(self, status: CompletionStatus, error_code: str = "") -> None:
         self.status, self.error_code = status, error_code
@@ -268,8 +268,7 @@ async def _opened(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> T
     try:
         opened = await heartbeat.open_turn(row, plan.limits)
     except BudgetExceeded as problem:
-        folder, _ = instance.folder_in(caller.account_slug)
-        raise over_budget_for(caller, problem, plan.current, plan.run, folder) from problem
+        raise over_budget_for(caller, problem, plan.current, plan.run, instance) from problem
     except OperationalError as error:
         if isinstance(error.__cause__, MaybeDone):
             in_background(abandoned.undo(row.request_id))
