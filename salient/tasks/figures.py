@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from django.db.models import Case, Count, F, Min, Q, When
+from django.db.models import Count
 from django.tasks import TaskResultStatus
 from django.utils import timezone
-from django_tasks_db.models import DBTaskResult, get_date_max
+from django_tasks_db.models import DBTaskResult
 
 from salient.observability.stored import Figure, stored_figures
+from salient.tasks.queue import due_tasks
 
 STATES = {
     TaskResultStatus.READY: "waiting",
@@ -33,11 +34,7 @@ def queue() -> Iterator[Figure]:
         ("task", "state"),
         dict(counted),
     )
-    now, no_time = timezone.now(), get_date_max()
-    due = rows.filter(status=TaskResultStatus.READY).filter(
-        Q(run_after__lte=now) | Q(run_after=no_time)
-    )
-    since = Case(When(run_after=no_time, then=F("enqueued_at")), default=F("run_after"))
-    oldest = due.aggregate(oldest=Min(since))["oldest"]
+    now = timezone.now()
+    _, oldest = due_tasks(now)
     late = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
     yield Figure("jobs_due_seconds", "How late the oldest due job is.", (), {(): late})

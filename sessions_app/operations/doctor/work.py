@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from django.db.models import Count, Max, Min, Q
-from django.tasks import TaskResultStatus
+from django.db.models import Count, Max
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 from django_tasks_db.models import DBTaskResult
 
 from accounts.webhooks.log import backlog
 from salient.tasks import jobs
+from salient.tasks.queue import due_tasks
 from sessions_app.operations.doctor.findings import Finding, Subject, fault, ok, warning
 
 # A worker looks every second, and does a job each minute.
@@ -24,24 +24,19 @@ START_ONE = "Start one: manage.py worker, or a server without START_WORKER=false
 
 def _queue() -> Iterator[Finding]:
     now = timezone.now()
-    ready = Q(status=TaskResultStatus.READY)
-    due = DBTaskResult.objects.order_by().aggregate(
-        many=Count("pk", filter=ready & Q(run_after__lte=now)),
-        oldest=Min("run_after", filter=ready & Q(run_after__lte=now)),
-        last=Max("finished_at"),
-    )
-    oldest, last = due["oldest"], due["last"]
+    many, oldest = due_tasks(now)
+    last = DBTaskResult.objects.order_by().aggregate(last=Max("finished_at"))["last"]
     if last is None:
         yield warning("no worker has run yet", START_ONE)
     elif now - last > SILENT:
         yield fault(f"no job was done since {last:%F %T} UTC: no worker runs", START_ONE)
     elif oldest and now - oldest > LATE:
         yield fault(
-            f"{due['many']} jobs are due, the oldest since {oldest:%F %T} UTC",
+            f"{many} jobs are due, the oldest since {oldest:%F %T} UTC",
             "The worker is behind: start another one, and see its log.",
         )
     else:
-        yield ok(f"{due['many']} due, the last one done {(now - last).seconds} s ago")
+        yield ok(f"{many} due, the last one done {(now - last).seconds} s ago")
 
 
 def _dead_jobs() -> Iterator[Finding]:
