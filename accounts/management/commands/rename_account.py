@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
+from accounts.management.renames import add_rename_arguments, former, former_lines
 from accounts.models import Account
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.renames import (
-    KEPT,
     SlugTaken,
     check_slug,
     former_slugs_of,
@@ -32,14 +32,7 @@ class Command(ReportingCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account", help="the account's slug")
-        parser.add_argument("slug", nargs="?", help="the new one")
-        parser.add_argument(
-            "--days",
-            type=int,
-            default=KEPT.days,
-            help=f"for how long old URLs answer 308; {KEPT.days} without it, 0: not at all",
-        )
-        parser.add_argument("--release", metavar="SLUG", help="let others have a former slug now")
+        add_rename_arguments(parser)
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
@@ -57,12 +50,12 @@ class Command(ReportingCommand):
         except Problem as problem:
             raise Refused(problem.detail) from problem
         with tenant_context(account.pk):
-            former = former_slugs_of(account.pk)
+            found = former_slugs_of(account.pk)
         return {
             "account": account.slug,
             "wanted": wanted,
             "changed": done and bool(wanted or options["release"]),
-            "former": [{"slug": each.slug, "expires_at": each.expires_at} for each in former],
+            "former": former((each.slug, each.expires_at) for each in found),
             "config_folder": account.folder,
         }
 
@@ -74,11 +67,7 @@ class Command(ReportingCommand):
                 if report["changed"]
                 else f"Account {slug} could be renamed to {report['wanted']}; nothing was changed."
             )
-        if not report["former"]:
-            yield f"No former slug leads to account {slug}."
-        for each in report["former"]:
-            until = f"{each['expires_at']:%Y-%m-%d %H:%M} UTC"
-            yield f"The former slug {each['slug']} leads to {slug} until {until}."
+        yield from former_lines(report["former"], slug, "account")
         if report["config_folder"] != report["account"]:
             yield f"Its configuration files lie in {report['config_folder']}/ as before."
 

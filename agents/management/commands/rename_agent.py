@@ -7,8 +7,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
+from accounts.management.renames import add_rename_arguments, former, former_lines
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.tenancy.renames import KEPT, check_slug
+from accounts.tenancy.renames import check_slug
 from agents.instances.renames import (
     FilesDiffer,
     former_slugs_of,
@@ -34,14 +35,7 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account", help="the account's slug")
         parser.add_argument("agent", help="the agent's slug")
-        parser.add_argument("slug", nargs="?", help="the new one")
-        parser.add_argument(
-            "--days",
-            type=int,
-            default=KEPT.days,
-            help=f"for how long old URLs answer 308; {KEPT.days} without it, 0: not at all",
-        )
-        parser.add_argument("--release", metavar="SLUG", help="let others have a former slug now")
+        add_rename_arguments(parser)
         parser.add_argument(
             "--own-folder",
             action="store_true",
@@ -66,15 +60,13 @@ class Command(ReportingCommand):
         except (Problem, FilesDiffer) as problem:
             raise Refused(str(problem)) from problem
         with tenant_context(account.pk):
-            former = former_slugs_of(agent)
+            found = former_slugs_of(agent)
         return {
             "account": account.slug,
             "agent": agent.instance_slug,
             "wanted": options["slug"],
             "changed": any(chosen) and not options["dry_run"],
-            "former": [
-                {"slug": each.instance_slug, "expires_at": each.expires_at} for each in former
-            ],
+            "former": former((each.instance_slug, each.expires_at) for each in found),
             "config_folder": "/".join(agent.folder_in(account.folder)),
             "folders_left": left,
         }
@@ -87,11 +79,7 @@ class Command(ReportingCommand):
                 if report["changed"]
                 else f"Agent {agent} could be renamed to {report['wanted']}; nothing was changed."
             )
-        if not report["former"]:
-            yield f"No former slug leads to agent {agent}."
-        for each in report["former"]:
-            until = f"{each['expires_at']:%Y-%m-%d %H:%M} UTC"
-            yield f"The former slug {each['slug']} leads to {agent} until {until}."
+        yield from former_lines(report["former"], agent, "agent")
         yield f"Its configuration files lie in {report['config_folder']}/."
         for folder in report["folders_left"]:
             yield f"{folder}/ is not read any more after 10 seconds; remove it then."
