@@ -13,6 +13,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 import accounts.management.jobs
+import agents.management.jobs  # noqa: F401 - registers its jobs
 import sessions_app.management.jobs
 from accounts.webhooks.outbox import tell_owners
 from salient.tasks import jobs
