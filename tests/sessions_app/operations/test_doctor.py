@@ -21,7 +21,7 @@ from django.db import connection
 from django.tasks import TaskResultStatus
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
-from django_tasks_db.models import DBTaskResult
+from django_tasks_db.models import DBTaskResult, get_date_max
 
 from agents.config import loader
 from agents.connections.connections import create_connection
@@ -109,6 +109,12 @@ def task(path: str = "", age: timedelta = timedelta(), **fields: Any) -> Any:
         "traceback": "",
     }
     return DBTaskResult.objects.create(**values | fields)
+
+
+def enqueued_for_no_time(age: timedelta) -> None:
+    made = task(run_after=get_date_max())
+    # Creating sets it to now.
+    DBTaskResult.objects.filter(pk=made.pk).update(enqueued_at=timezone.now() - age)
 
 
 def finished(age: timedelta, status: str = TaskResultStatus.SUCCESSFUL) -> Any:
@@ -246,6 +252,12 @@ FAULTS = (
     Fault(
         "queue",
         done(lambda _case: (finished(timedelta()), task(age=OLD))),
+        "fault",
+        "1 jobs are due",
+    ),
+    Fault(
+        "queue",
+        done(lambda _case: (finished(timedelta()), enqueued_for_no_time(OLD))),
         "fault",
         "1 jobs are due",
     ),
