@@ -111,10 +111,11 @@ def task(path: str = "", age: timedelta = timedelta(), **fields: Any) -> Any:
     return DBTaskResult.objects.create(**values | fields)
 
 
-def enqueued_for_no_time(age: timedelta) -> None:
+def enqueued_for_no_time(age: timedelta) -> Any:
     made = task(run_after=get_date_max())
     # Creating sets it to now.
     DBTaskResult.objects.filter(pk=made.pk).update(enqueued_at=timezone.now() - age)
+    return made
 
 
 def finished(age: timedelta, status: str = TaskResultStatus.SUCCESSFUL) -> Any:
