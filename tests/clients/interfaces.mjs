@@ -13,6 +13,7 @@ const headers = { Authorization: `Bearer ${process.env.API_KEY}` };
 const agentURL = process.env.AGENT_URL;
 const toolsURL = process.env.TOOLS_AGENT_URL;
 const cutURL = process.env.CUT_AGENT_URL;
+const slowURL = process.env.SLOW_AGENT_URL;
 const FIRST =
   "Hello! This is a scripted answer, which no model has written. You wrote: “Hello”. It is " +
   "the first message that I have of you.";
@@ -116,7 +117,8 @@ class Chat extends AbstractChat {
       headers,
       body: options.body,
     });
-    super({ state: new State(), transport, ...options });
+    const state = Object.assign(new State(), { messages: options.messages ?? [] });
+    super({ state, transport, ...options });
   }
 }
 
@@ -198,6 +200,25 @@ async function chatClientTools() {
   assert.equal(talk.lastMessage.metadata.salient.session_id, session);
 }
 
+async function chatResumed() {
+  const id = crypto.randomUUID();
+  const left = new Chat(slowURL, { id, body: { background: true } });
+  const sending = left.sendMessage({ text: "Hello" });
+  while (left.status !== "streaming") await new Promise((done) => setTimeout(done, 10));
+  await left.stop();
+  await sending;
+  assert.notEqual(textOf(left.lastMessage), FIRST);
+  // The page is opened again with what it has kept.
+  const again = new Chat(slowURL, { id, messages: left.messages.slice(0, 1) });
+  await again.resumeStream();
+  assert.equal(again.messages.length, 2);
+  assert.equal(textOf(again.lastMessage), FIRST);
+  await again.resumeStream();
+  assert.deepEqual([again.status, again.messages.length], ["ready", 2]);
+  await again.sendMessage({ text: "More" });
+  assert.match(textOf(again.lastMessage), /one earlier message of yours.*“Hello”/);
+}
+
 async function chatErrors() {
   const cut = new Chat(cutURL);
   await cut.sendMessage({ text: "Hello" });
@@ -218,6 +239,7 @@ const cases = {
   chat,
   chatOwnTools,
   chatClientTools,
+  chatResumed,
   chatErrors,
   quiet: async () => assert.deepEqual(complaints, []),
 };

@@ -83,6 +83,7 @@ class IdTests(MatrixTestCase):
             return "1" if whose == "own" else "2"
         return {
             "session_id": lambda: str(self.session(who, whose)),
+            "thread_id": lambda: str(self.session(who, whose)),
             "message_id": lambda: self.message(who, whose),
             "response_id": lambda: self.response(who, whose),
             "turn_id": lambda: self.response(who, whose).removeprefix("resp_"),

@@ -9,6 +9,7 @@ the client sends, and the turn is added to the session.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from uuid import UUID
 
@@ -18,11 +19,13 @@ from msgspec.structs import replace
 from accounts.auth.caller import Caller, CallerKind
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
+from salient.api.problems import NotFound
 from salient.database import in_database
 from salient.ids import parse_uuid
+from sessions_app.background.stored_turns import own_turn
 from sessions_app.conversations.history import named_session
 from sessions_app.inputs.turn_input import TurnInput
-from sessions_app.models import Message, Role, Session
+from sessions_app.models import LLMRequest, Message, Role, Session
 
 # Of a session, looked at to compare it with what the client shows.
 MOST_COMPARED = 200
@@ -83,6 +86,22 @@ async def placed(
     return replace(asked, conversation=None) if goes_on or not brings_more else asked
 
 
+def running_turn(caller: Caller, instance: AgentInstance, thread_id: str) -> UUID | None:
+    """Return the turn that runs in the thread now, if the caller may follow it."""
+    key = thread_key(caller, instance, thread_id)
+    with tenant_context(caller.account_id):
+        session = _session(caller, instance, _session_id(thread_id), key)
+        if session is None:
+            return None
+        running = LLMRequest.objects.running().filter(
+            session_id=session.pk, account_id=caller.account_id
+        )
+        turn_id = running.values_list("pk", flat=True).first()
+        with suppress(NotFound):
+            return own_turn(caller, instance, turn_id).pk if turn_id is not None else None
+    return None
+
+
 def thread_key(caller: Caller, instance: AgentInstance, thread_id: str) -> str:
     """Return the stored form of a thread's name.
 
@@ -115,11 +134,7 @@ def _find(
     with_messages: bool,
 ) -> Stored | None:
     with tenant_context(caller.account_id):
-        session = None
-        if session_id is not None:
-            session = named_session(caller, instance, session_id).first()
-        if session is None:
-            session = Session.objects.of_instance(instance).filter(session_key=key).first()
+        session = _session(caller, instance, session_id, key)
         if session is None:
             return None
         # What a client brought when its thread began is no turn's.
@@ -128,3 +143,13 @@ def _find(
         )
         rows = messages.newest_first().values_list("role", "pk", "llm_request_id")
         return Stored(session.session_key, list(rows[:MOST_COMPARED]) if with_messages else [])
+
+
+def _session(
+    caller: Caller, instance: AgentInstance, session_id: UUID | None, key: str
+) -> Session | None:
+    """Return the session that has this id, where the caller may see it, or else this key."""
+    found = None
+    if session_id is not None:
+        found = named_session(caller, instance, session_id).first()
+    return found or Session.objects.of_instance(instance).filter(session_key=key).first()

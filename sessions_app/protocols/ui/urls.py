@@ -10,4 +10,9 @@ app_name = "ui-protocols"
 urlpatterns = [
     path("agents/<str:instance>/ag-ui", ag_ui.run, name="ag-ui"),
     path("agents/<str:instance>/ui-messages", ai_sdk.answer, name="ui-messages"),
+    path(
+        "agents/<str:instance>/ui-messages/<str:thread_id>/stream",
+        ai_sdk.running_stream,
+        name="ui-messages-stream",
+    ),
 ]

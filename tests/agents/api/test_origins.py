@@ -23,7 +23,16 @@ from tests.support.factories import make_instance, make_key
 from tests.support.worlds import World, counts
 
 SHOP, EVIL = "https://shop.example", "https://evil.example"
-ROUTES = ("chat", "stream", "history", "sessions", "visitors", "ag-ui", "ui-messages")
+ROUTES = (
+    "chat",
+    "stream",
+    "history",
+    "sessions",
+    "visitors",
+    "ag-ui",
+    "ui-messages",
+    "ui-messages/t/stream",
+)
 
 
 class OriginTests(World, TestCase):

@@ -273,6 +273,8 @@ class MatrixTestCase(IsolationTestCase):
             "instance": "bot",
             "model": "bot",
             "session_id": str(who.session.pk),
+            # The id of a session is a thread too.
+            "thread_id": str(who.session.pk),
             "message_id": message,
             "response_id": f"resp_{turn}",
             "turn_id": turn,

@@ -227,6 +227,10 @@ accounts/<str:account>/agents/<str:instance>/ag-ui
 accounts/<str:account>/agents/<str:instance>/ui-messages
     POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 403
     *       405
+accounts/<str:account>/agents/<str:instance>/ui-messages/<str:thread_id>/stream
+    GET     401 204 404 403 404   403 204 204 204 204   204 204 204 403   401 401 401   401 401 403
+    DELETE  401 204 404 403 404   403 204 204 204 204   204 204 204 403   401 401 401   401 401 403
+    *       405
 accounts/<str:account>/v1/responses
     POST    401 200 404 403 404   403 200 401 200 200   200 200 200 403   401 401 401   401 401 403
     *       405
@@ -785,6 +789,9 @@ agents/<str:instance>/turns/<str:turn_id>/events
     GET    turn_id       200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/turns/<str:turn_id>/cancel
     POST   turn_id       200 200 404 404 404   200 404 404 404 404
+agents/<str:instance>/ui-messages/<str:thread_id>/stream
+    GET    thread_id     204 204 204 204 204   204 204 204 204 204
+    DELETE thread_id     204 204 204 204 204   204 204 204 204 204
 agents/<str:instance>/test-chats/<str:chat_id>/run
     POST   chat_id       403 403 403 403 403   403 403 403 403 403
 v1/models/<str:model>

@@ -18,6 +18,7 @@ from sessions_app.protocols.openai.encoding import DONE, encoded
 from sessions_app.protocols.ui import agent_tools
 from sessions_app.protocols.ui.ai_sdk.types import (
     FinishChunk,
+    StartChunk,
     ToolInputAvailableChunk,
     UIChunk,
 )
@@ -34,18 +35,21 @@ _REASONS: dict[str | None, Any] = {
 class Chunks:
     """Writes the chunks of one message, or of what is added to one that goes on.
 
-    A step is one call of the model: what it says and calls at once.
+    A step is one call of the model: what it says and calls at once. A stream that is resumed names
+    no message.
     """
 
-    def __init__(self, continued: str | None, request_id: UUID, answer_id: UUID) -> None:
-        self._message_id = continued or str(answer_id)
-        self._request_id = request_id
+    def __init__(self, request_id: UUID, message_id: str | None) -> None:
+        self._request_id, self._message_id = request_id, message_id
         self._texts = 0
         self._is_open = self._is_over = False
         self._delta = b""
 
     def begin(self) -> Iterator[bytes]:
-        yield _frame({"type": "start", "messageId": self._message_id})
+        start: StartChunk = {"type": "start"}
+        if self._message_id is not None:
+            start["messageId"] = self._message_id
+        yield _frame(start)
         yield _frame({"type": "start-step"})
 
     def of(self, event: Event) -> Iterator[bytes]:

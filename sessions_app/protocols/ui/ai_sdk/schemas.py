@@ -110,7 +110,8 @@ class UIChatIn(Sent):
     """The whole chat as the page has it; `id` names the conversation, or is a session's id.
 
     `tools`, by name, and `system` are what a page adds to the body for the model, as in
-    `new DefaultChatTransport({body: {tools}})`; assistant-ui does so by itself.
+    `new DefaultChatTransport({body: {tools}})`; assistant-ui does so by itself. `background`, added
+    likewise, lets the turn go on when the page is left; `useChat({resume: true})` follows it.
     """
 
     id: Id
@@ -119,3 +120,4 @@ class UIChatIn(Sent):
     message_id: Annotated[str, Field(max_length=255)] | None = None
     tools: Annotated[dict[Name, UITool], Field(max_length=MOST_TOOLS)] | None = None
     system: str | None = None
+    background: bool | None = None

@@ -16,10 +16,13 @@ class MessageMetadata(TypedDict):
 
 
 class StartChunk(TypedDict):
-    """`messageId` is the id of the stored answer, or of the message that goes on."""
+    """`messageId` is the id of the stored answer, or of the message that goes on.
+
+    A stream that is resumed has none: the page knows whether one of its messages goes on.
+    """
 
     type: Literal["start"]
-    messageId: str
+    messageId: NotRequired[str]
 
 
 class StepChunk(TypedDict):

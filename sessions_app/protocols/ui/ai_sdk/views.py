@@ -1,12 +1,14 @@
-"""`ui-messages`, at the address of one agent."""
+"""`ui-messages`, at the address of one agent: a chat's turns, and the stream of a running one."""
 
 from __future__ import annotations
 
 from functools import partial
+from http import HTTPStatus
+from uuid import UUID
 
 from django.http import StreamingHttpResponse
 
-from accounts.auth.decorators import ApiRequest
+from accounts.auth.decorators import ApiRequest, by_method
 from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import instance_view
@@ -16,9 +18,9 @@ from sessions_app.protocols.ui.ai_sdk import conversion
 from sessions_app.protocols.ui.ai_sdk.encoding import Chunks
 from sessions_app.protocols.ui.ai_sdk.schemas import UIChatIn
 from sessions_app.protocols.ui.ai_sdk.types import EVENTS, HEADERS
-from sessions_app.protocols.ui.serving import serve
+from sessions_app.protocols.ui.serving import follow, serve, stop
 from sessions_app.turns.idempotency import with_headers
-from sessions_app.turns.problems import OPENAI_PROBLEMS
+from sessions_app.turns.problems import OPENAI_PROBLEMS, TURN_ENDINGS
 
 
 @instance_view(
@@ -35,6 +37,36 @@ async def answer(
 ) -> StreamingHttpResponse:
     """Answer a chat of Vercel's AI SDK as a UI-message stream; its stored session goes on."""
     asked = conversion.turn_input(body)
-    frames_of = partial(Chunks, conversion.continued_message(body))
-    shown = conversion.shown(body, asked)
-    return with_headers(await serve(request, instance, shown, asked, frames_of), HEADERS)
+    continued, shown = conversion.continued_message(body), conversion.shown(body, asked)
+
+    def frames_of(request_id: UUID, answer_id: UUID) -> Chunks:
+        return Chunks(request_id, continued or str(answer_id))
+
+    answered = await serve(
+        request, instance, shown, asked, frames_of, background=bool(body.background)
+    )
+    return with_headers(answered, HEADERS)
+
+
+@instance_view(
+    "GET",
+    scope=Scope.CHAT,
+    answer=EventStream(EVENTS),
+    also={HTTPStatus.NO_CONTENT: None},
+    problems=TURN_ENDINGS,
+)
+async def resume(
+    request: ApiRequest, instance: AgentInstance, thread_id: str
+) -> StreamingHttpResponse | None:
+    """Give the stream of the turn that runs in the chat, from its beginning; 204 if none runs."""
+    followed = await follow(request, instance, thread_id, partial(Chunks, message_id=None))
+    return followed and with_headers(followed, HEADERS)
+
+
+@instance_view("DELETE", scope=Scope.CHAT, status=204)
+async def end(request: ApiRequest, instance: AgentInstance, thread_id: str) -> None:
+    """End the turn that runs in the chat, if one does."""
+    await stop(request.caller, instance, thread_id)
+
+
+running_stream = by_method(resume, end)

@@ -24,6 +24,7 @@ if shutil.which("node") or os.environ.get("CI"):
             self.make_world()
             for name, config in (
                 ("cut", "model: scripted:cut\n"),
+                ("slow", "model: scripted:echo?delay_ms=50\n"),
                 ("tools", "model: scripted:tool\ntools: [current_time]\n"),
             ):
                 write_config(settings.AGENT_CONFIG_DIR, "acme", name, config)
@@ -38,5 +39,6 @@ if shutil.which("node") or os.environ.get("CI"):
                     API_KEY=self.secret,
                     AGENT_URL=f"{server.url}/accounts/acme/agents/bot",
                     CUT_AGENT_URL=f"{server.url}/accounts/acme/agents/cut",
+                    SLOW_AGENT_URL=f"{server.url}/accounts/acme/agents/slow",
                     TOOLS_AGENT_URL=f"{server.url}/accounts/acme/agents/tools",
                 )
