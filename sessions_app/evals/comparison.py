@@ -85,10 +85,6 @@ class Compared:
     def _sides(self) -> list[Side]:
         return [self.published, *([self.draft] if self.draft else [])]
 
-    @property
-    def was_run(self) -> bool:
-        return any(side.run for side in self._sides)
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

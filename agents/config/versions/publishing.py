@@ -144,10 +144,6 @@ class Difference:
     problems: list[ConfigProblem]
     warnings: list[ConfigProblem]
 
-    @property
-    def changes_values(self) -> bool:
-        return not all(change.same_value for change in self.values)
-
 
 def difference(instance: AgentInstance, text: str) -> Difference:
     """Compare what a text would put in force with what is in force."""

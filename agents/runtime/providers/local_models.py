@@ -28,10 +28,6 @@ class LocalWeights:
     prepare: Callable[[Path], Path]
 
 
-def available_local_models() -> list[str]:
-    return [name for name in LOCAL_MODELS if problem(name) is None]
-
-
 def problem(name: str) -> str | None:
     """Why the model cannot run here; None when it can."""
     if name not in LOCAL_MODELS:
