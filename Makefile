@@ -6,6 +6,8 @@ ARGS ?=
 JOBS ?= 2
 
 export PORT HOST
+# Without its bytecode each start of Salient compiles a thousand modules, which takes two seconds.
+unexport PYTHONDONTWRITEBYTECODE
 # Only what is set: an empty value would win over .env.
 ifneq ($(LOCAL_MODEL),)
 export LOCAL_MODEL

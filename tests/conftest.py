@@ -62,8 +62,9 @@ def pytest_configure() -> None:
     for name in shipped.provider_variables(os.environ):
         del os.environ[name]
     declared_answers.watch()
-    # For the processes that tests start.
+    # For the processes that tests start: no settings of ours, and modules that are compiled once.
     os.environ["ENV_FILE"] = os.devnull
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_unconfigure() -> None:
