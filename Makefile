@@ -3,7 +3,7 @@ PYTHON3 ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 ARGS ?=
-JOBS ?= 2
+JOBS ?= 3
 
 export PORT HOST
 # Without its bytecode each start of Salient compiles a thousand modules, which takes two seconds.

@@ -267,7 +267,7 @@ class TwiceTests(ScratchCase):
 
         def second() -> None:
             try:
-                call_command("migrate", stdout=shown, stderr=told, no_color=True)
+                call_command("migrate", "accounts", "0002", stdout=shown, stderr=told, no_color=True)
             finally:
                 connection.close()
 
