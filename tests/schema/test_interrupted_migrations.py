@@ -267,7 +267,8 @@ class TwiceTests(ScratchCase):
 
         def second() -> None:
             try:
-                call_command("migrate", "accounts", "0002", stdout=shown, stderr=told, no_color=True)
+                told_to = {"stdout": shown, "stderr": told, "no_color": True}
+                call_command("migrate", "accounts", "0002", **told_to)
             finally:
                 connection.close()
 

@@ -51,9 +51,11 @@ class Callers:
 
     async def until(self, happened: Callable[[int], bool]) -> tuple[int, Any]:
         """Talk until an answer's status is one that is waited for."""
-        while not happened((answer := await self.say())[0]):
+        while True:
+            status, body = await self.say()
+            if happened(status):
+                return status, body
             await asyncio.sleep(PAUSE_SECONDS)
-        return answer
 
     async def answers(self, number: int) -> None:
         """Wait for so many more good answers."""
