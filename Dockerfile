@@ -12,6 +12,8 @@ COPY --from=packages /packages /usr/local
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin salient
 WORKDIR /app
 COPY . .
+# The user below may not write bytecode; without it each process would compile all modules.
+RUN python -m compileall -q accounts agents salient sessions_app
 # The command needs a key to start; nothing is signed with this one.
 RUN SECRET_KEY=collectstatic python manage.py collectstatic --noinput --verbosity 0
 USER salient

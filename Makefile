@@ -3,9 +3,11 @@ PYTHON3 ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 ARGS ?=
-JOBS ?= 2
+JOBS ?= 3
 
 export PORT HOST
+# Without its bytecode each start of Salient compiles a thousand modules, which takes two seconds.
+unexport PYTHONDONTWRITEBYTECODE
 # Only what is set: an empty value would win over .env.
 ifneq ($(LOCAL_MODEL),)
 export LOCAL_MODEL

@@ -116,19 +116,16 @@ def on_reload(server: Arbiter) -> None:
 
 
 def _can_start() -> bool:
-    """Ask in processes of their own, so that the arbiter imports no settings.
+    """Ask in a process of its own, so that the arbiter imports no settings.
 
-    In a session of their own too, so that Ctrl-C reaches only the arbiter.
+    In a session of its own too, so that Ctrl-C reaches only the arbiter.
     """
-    for module in ("salient.security.checks", "salient.database"):
-        command = [sys.executable, "-m", module]
-        try:
-            done = subprocess.run(command, check=False, start_new_session=True)  # noqa: S603 - ours
-        except KeyboardInterrupt:
-            sys.exit(130)
-        if done.returncode:
-            return False
-    return True
+    command = [sys.executable, "-m", "salient.environment"]
+    try:
+        done = subprocess.run(command, check=False, start_new_session=True)  # noqa: S603 - ours
+    except KeyboardInterrupt:
+        sys.exit(130)
+    return done.returncode == 0
 
 
 def post_worker_init(worker: Worker) -> None:

@@ -31,7 +31,7 @@ from tests.support.servers.own_postgres import may_mount
 # These tests use what the whole server has: its roles and their members.
 SERVER_WIDE = ("test_roles.py", "test_database.py")
 # Folders whose few tests take long. They start first, so that no worker ends alone with them.
-LONG = frozenset({"isolation", "isolation_check", "schema", "e2e"})
+LONG = frozenset({"isolation", "isolation_check", "schema"})
 # How a module says that its tests start a server of ours.
 STARTS_SERVERS = re.compile(
     r"^from tests\.support\.servers\.served import .*\bserved$", re.MULTILINE
@@ -62,8 +62,9 @@ def pytest_configure() -> None:
     for name in shipped.provider_variables(os.environ):
         del os.environ[name]
     declared_answers.watch()
-    # For the processes that tests start.
+    # For the processes that tests start: no settings of ours, and modules that are compiled once.
     os.environ["ENV_FILE"] = os.devnull
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_unconfigure() -> None:
@@ -83,7 +84,7 @@ def django_db_modify_db_settings(
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests whose program is missing; in CI they fail instead."""
-    items.sort(key=lambda item: (not starts_servers(item.path), LONG.isdisjoint(item.path.parts)))
+    items.sort(key=lambda item: (not group_of(item.path), LONG.isdisjoint(item.path.parts)))
     config.stash[_not_run] = []
     for name, place, find, install in PROGRAMS:
         ours = [item for item in items if place in item.path.parts]
@@ -96,21 +97,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @cache
-def starts_servers(path: Path) -> bool:
-    return bool(STARTS_SERVERS.search(path.read_text()))
+def group_of(path: Path) -> str:
+    """Return which tests run one after another: those of our servers, and those in a browser.
+
+    Two servers on a small machine answer too late. A test in a browser waits for as long as that
+    takes, so it may run beside those of servers.
+    """
+    if "e2e" in path.parts:
+        return "browsers"
+    return "servers" if STARTS_SERVERS.search(path.read_text()) else ""
 
 
-class OneServerAtATime(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives all tests that start a server to one worker, so that no other waits for their lock."""
+class OneOfEachGroup(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives all tests of a group to one worker, so that no other waits for their lock."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = self.config.rootpath / nodeid.partition("::")[0]
-        return "servers" if starts_servers(path) else super()._split_scope(nodeid)
+        return group_of(path) or super()._split_scope(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
-    return OneServerAtATime(config, log) if config.getvalue("dist") == "loadscope" else None
+    return OneOfEachGroup(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(trylast=True)
@@ -136,14 +144,13 @@ def pytest_terminal_summary(
 def alone_on_the_server(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let tests of several workers wait for one another where they would disturb each other.
 
-    Tests of the server's roles do, and tests that start a server of ours and wait for it: two such
-    servers on a small machine answer too late.
+    Tests of the database server's roles do, and those of a group.
     """
     with ExitStack() as locks:
         if request.path.name in SERVER_WIDE:
             locks.enter_context(server_lock())
-        if starts_servers(request.path):
-            locks.enter_context(server_lock("served"))
+        if group := group_of(request.path):
+            locks.enter_context(server_lock(group))
         yield
 
 

@@ -156,7 +156,7 @@ DEVELOPMENT: tuple[Callable[[], Problems], ...] = (debug_stays_at_home,)
 
 
 def main() -> int:
-    """Print what keeps the server from starting; gunicorn.conf.py runs this."""
+    """Print what keeps the server from starting, and return the exit code."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
     try:
         lines = [*refusals(), *(line for _, line in static_files_are_there())]
@@ -166,7 +166,3 @@ def main() -> int:
     for line in (*warnings, *lines):
         sys.stderr.write(f"salient: {line}\n")
     return 1 if lines else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -28,6 +28,7 @@ from tests.support.database.scratch_database import (
     BASELINE,
     ScratchCase,
     migrate,
+    newest,
     own_tables,
     run_sql,
     scratch_database,
@@ -351,7 +352,7 @@ class NewestTests(RefusalCase):
     def setUpClass(cls) -> None:
         super().setUpClass()
         # What `migrate` makes of an empty database.
-        with scratch_database(source=connection.settings_dict["TEST"]["TEMPLATE"]):
+        with scratch_database(source=newest()):
             cls.fresh = catalog.schema(own_tables()), catalog.rows(FUNCTIONS)
 
     @classmethod

@@ -18,6 +18,7 @@ from tests.support.database.scratch_database import (
     BASELINE,
     ScratchCase,
     migrate,
+    newest,
     own_tables,
     run_sql,
     scratch_database,
@@ -112,16 +113,15 @@ class CarriedOverTests(ScratchCase):
             table: [c for c in columns[table] if "cost" not in c and c != "session_key"]
             for table in BASELINE
         }
-        with scratch_database():
-            migrate()
-            newest = schema()
+        with scratch_database(source=newest()):
+            today = schema()
         with scratch_database(copied=True):
             take_over()
             self.assertEqual(schema(), self.old_schema)
             self.assertEqual(functions() & FORMER, set())
             self.assertEqual(catalog.fingerprints(self.columns), self.before)
             migrate()
-            self.assertEqual(schema(), newest)
+            self.assertEqual(schema(), today)
             self.assertEqual(catalog.fingerprints(self.columns), self.before)
 
             rows = catalog.fingerprints(kept)
@@ -129,7 +129,7 @@ class CarriedOverTests(ScratchCase):
             self.assertEqual(catalog.schema(BASELINE), baseline)
             self.assertEqual(catalog.fingerprints(kept), rows)
             migrate()
-            self.assertEqual(schema(), newest)
+            self.assertEqual(schema(), today)
             self.assertEqual(catalog.fingerprints(kept), rows)
 
 
@@ -164,6 +164,5 @@ class HalfMigratedTests(ScratchCase):
                 cursor.execute(f"DELETE FROM django_migrations WHERE {newer}")  # noqa: S608
             migrate()
             adopted = schema()
-        with scratch_database():
-            migrate()
+        with scratch_database(source=newest()):
             self.assertEqual(schema(), adopted)

@@ -28,6 +28,7 @@ from tests.support.database.scratch_database import (
     ScratchCase,
     connect_to,
     migrate,
+    newest,
     own_tables,
     scratch_database,
 )
@@ -83,13 +84,13 @@ class InterruptedTests(ScratchCase):
 
     @classmethod
     def prepare(cls) -> None:
-        whole, cls.earlier = connection.settings_dict["NAME"], {}
+        own, cls.earlier = connection.settings_dict["NAME"], {}
         for migration in building():
             migrate_to_before(migration)
             cls.earlier[str(migration)] = cls.enterClassContext(scratch_database(copied=True))
-            connect_to(whole)
-        migrate()
-        cls.whole = catalog.schema(own_tables())
+            connect_to(own)
+        with scratch_database(source=newest()):
+            cls.whole = catalog.schema(own_tables())
 
     @contextmanager
     def before(self, migration: Migration) -> Iterator[None]:
@@ -165,7 +166,7 @@ class InterruptedTests(ScratchCase):
 
     def test_the_way_back_is_open_as_well(self) -> None:
         last = keys_of_conversations()
-        with scratch_database(copied=True):
+        with scratch_database(source=newest()):
             # What a way back that was killed has left.
             for name in ("sessions_pkey_new", "ix_sessions_session_key_new"):
                 execute(f"CREATE INDEX {name} ON sessions (id)")
@@ -266,7 +267,8 @@ class TwiceTests(ScratchCase):
 
         def second() -> None:
             try:
-                call_command("migrate", stdout=shown, stderr=told, no_color=True)
+                told_to = {"stdout": shown, "stderr": told, "no_color": True}
+                call_command("migrate", "accounts", "0002", **told_to)
             finally:
                 connection.close()
 

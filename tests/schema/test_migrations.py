@@ -23,6 +23,7 @@ from tests.support.database.scratch_database import (
     OWN_APPS,
     ScratchCase,
     migrate,
+    newest,
     own_tables,
     run_sql,
     scratch_database,
@@ -47,6 +48,12 @@ def migrate_old_tables() -> None:
 
 
 SESSION_KEYS = "SELECT session_key FROM sessions ORDER BY id"
+# A text of any length is adopted, indexed by its beginning, and carried back.
+LENGTHEN = """
+    UPDATE messages SET content = (SELECT string_agg('w' || n, ' ')
+        FROM generate_series(1, 400000) AS n)
+    WHERE id = (SELECT id FROM messages ORDER BY id LIMIT 1)
+"""
 RENAMED = {
     "unit_cost_prompt": "prompt_cost",
     "unit_cost_completion": "completion_cost",
@@ -67,35 +74,6 @@ def make_tenants() -> None:
         )
         make_message(session, llm_request=request, config_version=version)
         make_profile(session)
-
-
-class OldDatabaseCase(ScratchCase):
-    """Begins with a database that Alembic made and people used."""
-
-    columns: ClassVar[dict[str, list[str]]]
-    before: ClassVar[catalog.Fingerprints]
-    old_schema: ClassVar[list[tuple[str, str]]]
-
-    @classmethod
-    def prepare(cls) -> None:
-        run_sql("baseline.sql")
-        run_sql("baseline_rows.sql")
-        cls.columns = catalog.columns_of(BASELINE)
-        # The one column that changes for good: its values become hashes.
-        cls.columns["sessions"].remove("session_key")
-        cls.before = cls.old_rows()
-        cls.old_schema = catalog.schema([*BASELINE, "alembic_version"])
-
-    @classmethod
-    def old_rows(cls, *, migrated: bool = False) -> catalog.Fingerprints:
-        """Digest what the database held before tenancy."""
-        names = RENAMED if migrated else {}
-        return catalog.fingerprints(
-            {
-                table: [names.get(column, column) for column in columns]
-                for table, columns in cls.columns.items()
-            }
-        )
 
 
 class ModelTests(TestCase):
@@ -123,13 +101,36 @@ class BaselineTests(ScratchCase):
             self.assertEqual(catalog.schema(BASELINE), django)
 
 
-class AdoptionTests(OldDatabaseCase):
-    """What the migrations, run in place, left of a database from before tenancy."""
+class AdoptionTests(ScratchCase):
+    """A database that Alembic made and people used, once the migrations have run in place."""
+
+    columns: ClassVar[dict[str, list[str]]]
+    before: ClassVar[catalog.Fingerprints]
+    old_schema: ClassVar[list[tuple[str, str]]]
 
     @classmethod
     def prepare(cls) -> None:
-        super().prepare()
+        run_sql("baseline.sql")
+        run_sql("baseline_rows.sql")
+        with connection.cursor() as cursor:
+            cursor.execute(LENGTHEN)
+        cls.columns = catalog.columns_of(BASELINE)
+        # The one column that changes for good: its values become hashes.
+        cls.columns["sessions"].remove("session_key")
+        cls.before = cls.old_rows()
+        cls.old_schema = catalog.schema([*BASELINE, "alembic_version"])
         migrate_old_tables()
+
+    @classmethod
+    def old_rows(cls, *, migrated: bool = False) -> catalog.Fingerprints:
+        """Digest what the database held before tenancy."""
+        names = RENAMED if migrated else {}
+        return catalog.fingerprints(
+            {
+                table: [names.get(column, column) for column in columns]
+                for table, columns in cls.columns.items()
+            }
+        )
 
     def test_the_rows_are_believable(self) -> None:
         self.assertEqual(
@@ -183,9 +184,24 @@ class AdoptionTests(OldDatabaseCase):
 
     def test_it_looks_like_a_new_database(self) -> None:
         adopted = catalog.schema(own_tables())
-        with scratch_database():
-            migrate()
+        with scratch_database(source=newest()):
             self.assertEqual(catalog.schema(own_tables()), adopted)
+
+    def test_messages_are_indexed_by_their_beginning(self) -> None:
+        query = "SELECT lower(indexdef) FROM pg_indexes WHERE indexname = 'ix_messages_text_start'"
+        [[definition]] = catalog.rows(query)
+        self.assertIn("left(content, 50000)", definition.replace('"', ""))
+
+    def test_back_and_up_again_loses_nothing(self) -> None:
+        with scratch_database(copied=True):
+            migrate("sessions_app", "0001")
+            self.assertEqual(self.old_rows(), self.before)
+            self.assertEqual(catalog.schema([*BASELINE, "alembic_version"]), self.old_schema)
+            hashed = catalog.rows(SESSION_KEYS)
+            migrate()
+            self.assertEqual(self.old_rows(migrated=True), self.before)
+            # A hash is not hashed again: its visitor would be lost.
+            self.assertEqual(catalog.rows(SESSION_KEYS), hashed)
 
     def test_a_dump_restores_into_an_empty_database(self) -> None:
         tables = catalog.columns_of([*own_tables(), "alembic_version", "django_migrations"])
@@ -222,38 +238,16 @@ class AdoptionTests(OldDatabaseCase):
         return done.stdout
 
 
-class LongMessageTests(OldDatabaseCase):
-    """A text of any length is adopted, indexed by its beginning, and carried back."""
+class WayBackTests(ScratchCase):
+    """From today's schema with a row in every table to the tables of the baseline, and to none."""
+
+    is_migrated = True
+    whole: ClassVar[list[tuple[str, str]]]
 
     @classmethod
     def prepare(cls) -> None:
-        super().prepare()
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE messages SET content = (SELECT string_agg('w' || n, ' ') "
-                "FROM generate_series(1, 400000) AS n) "
-                "WHERE id = (SELECT id FROM messages ORDER BY id LIMIT 1)"
-            )
-        cls.before = cls.old_rows()
-
-    def test_a_long_message_is_adopted_and_carried_back(self) -> None:
-        migrate_old_tables()
-        self.assertEqual(self.old_rows(migrated=True), self.before)
-        self.assertIn("left(content, 50000)", self.index("ix_messages_text_start"))
-        migrate("sessions_app", "0001")
-        self.assertEqual(self.old_rows(), self.before)
-
-    def index(self, name: str) -> str:
-        query = f"SELECT lower(indexdef) FROM pg_indexes WHERE indexname = '{name}'"  # noqa: S608
-        [[definition]] = catalog.rows(query)
-        return str(definition).replace('"', "")
-
-
-class TooLargeTests(ScratchCase):
-    """What the tables of the baseline cannot hold is cut on the way back."""
-
-    def test_the_way_back_makes_the_most_of_amounts_that_no_longer_fit(self) -> None:
-        migrate()
+        cls.whole = catalog.schema(own_tables())
+        make_tenants()
         session = make_session(make_instance(make_account("dear"), "bot"))
         make_llm_request(
             session,
@@ -264,48 +258,33 @@ class TooLargeTests(ScratchCase):
             cost_source="configured",
         )
         migrate("sessions_app", "0001")
+
+    def test_messages_and_costs_are_there(self) -> None:
+        self.assertEqual(catalog.rows("SELECT content FROM messages"), [("Hello",), ("Hello",)])
+        costs = catalog.rows(
+            "SELECT DISTINCT computed_cost FROM llm_requests WHERE computed_cost < 9999"
+        )
+        self.assertEqual(costs, [(Decimal("0.000123"),)])
+
+    def test_what_the_tables_of_the_baseline_cannot_hold_is_cut(self) -> None:
         stored = catalog.rows(
             "SELECT unit_cost_prompt, unit_cost_completion, computed_cost, length(model) "
-            "FROM llm_requests"
+            "FROM llm_requests WHERE computed_cost >= 9999"
         )
         most = Decimal("9999.999999")
         self.assertEqual(stored, [(None, most, most, 100)])
 
-
-class WayBackTests(OldDatabaseCase):
-    def test_up_back_and_up_again_loses_nothing(self) -> None:
-        migrate_old_tables()
-        migrate("sessions_app", "0001")
-        self.assertEqual(self.old_rows(), self.before)
-        self.assertEqual(catalog.schema([*BASELINE, "alembic_version"]), self.old_schema)
-        hashed = catalog.rows(SESSION_KEYS)
-        migrate()
-        self.assertEqual(self.old_rows(migrated=True), self.before)
-        # A hash is not hashed again: its visitor would be lost.
-        self.assertEqual(catalog.rows(SESSION_KEYS), hashed)
-
-
-class DownToZeroTests(ScratchCase):
-    @classmethod
-    def prepare(cls) -> None:
-        migrate()
-        make_tenants()
-
     def test_every_migration_goes_back_and_up_again(self) -> None:
-        newest = catalog.schema(own_tables())
-        migrate("sessions_app", "0001")
-        self.assertEqual(catalog.rows("SELECT content FROM messages"), [("Hello",), ("Hello",)])
-        costs = catalog.rows("SELECT DISTINCT computed_cost FROM llm_requests")
-        self.assertEqual(costs, [(Decimal("0.000123"),)])
+        with scratch_database(copied=True):
+            migrate("sessions_app", "zero")
+            migrate("accounts", "zero")
+            left = set(own_tables()) & set(connection.introspection.table_names())
+            self.assertEqual(left, set())
 
-        migrate("sessions_app", "zero")
-        migrate("accounts", "zero")
-        left = set(own_tables()) & set(connection.introspection.table_names())
-        self.assertEqual(left, set())
-
-        migrate()
-        self.assertEqual(catalog.schema(own_tables()), newest)
-        seed = (
-            "SELECT slug, instance_slug FROM agent_instances JOIN accounts a ON a.id = account_id"
-        )
-        self.assertEqual(catalog.rows(seed), [("default", "simple-chat")])
+            migrate()
+            self.assertEqual(catalog.schema(own_tables()), self.whole)
+            seed = (
+                "SELECT slug, instance_slug "
+                "FROM agent_instances JOIN accounts a ON a.id = account_id"
+            )
+            self.assertEqual(catalog.rows(seed), [("default", "simple-chat")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,10 @@ RECORD = "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now
 MESSAGES = "SELECT count(*) FROM messages WHERE role = 'assistant'"
 
 
+# Between two messages: the limit of calls a minute stays out of reach.
+PAUSE_SECONDS = 0.2
+
+
 class Callers:
     """Somebody who sends one message after the other, and what each was answered."""
 
@@ -37,13 +41,21 @@ class Callers:
     async def talk(self) -> None:
         while True:
             await self.say()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def say(self) -> tuple[int, Any]:
         async with self._client.post(self._path, json={"message": "Hi"}) as answer:
             body = await answer.json()
             self.answered.append(answer.status)
             return answer.status, body
+
+    async def until(self, happened: Callable[[int], bool]) -> tuple[int, Any]:
+        """Talk until an answer's status is one that is waited for."""
+        while True:
+            status, body = await self.say()
+            if happened(status):
+                return status, body
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def answers(self, number: int) -> None:
         """Wait for so many more good answers."""
@@ -134,9 +146,7 @@ class ServingTests(World, TransactionTestCase):
         """While a migration is pending everybody is told so; it ends without a restart."""
         [last] = MigrationLoader(None).graph.leaf_nodes("sessions_app")
         execute(FORGET, last)
-        while (last_answer := await callers.say())[0] == 200:
-            pass
-        status, body = last_answer
+        status, body = await callers.until(lambda status: status != 200)
         self.assertEqual((status, body["code"]), (503, "migration_pending"))
         async with client.get("/admin/", headers={"Accept": "text/html"}) as page:
             self.assertEqual(page.status, 503)
@@ -145,9 +155,7 @@ class ServingTests(World, TransactionTestCase):
             self.assertEqual(ready.status, 503)
         self.assertTrue(await server.answers())
         execute(RECORD, last)
-        while status != 200:
-            await asyncio.sleep(0.1)
-            status, _ = await callers.say()
+        await callers.until(lambda status: status == 200)
         pending = [line for line in server.log.read_text().splitlines() if "callers" in line]
         self.assertEqual(len(pending), 2)
         self.assertIn(f"1 migration is pending, {'.'.join(last)} first", pending[0])

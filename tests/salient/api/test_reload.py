@@ -17,7 +17,7 @@ class ReloadTests(TransactionTestCase):
         file.write_text("")
 
         async def play() -> None:
-            async with asyncio.timeout(120), served(cut_after=5, ENV_FILE=str(file)) as server:
+            async with asyncio.timeout(120), served(cut_after=1, ENV_FILE=str(file)) as server:
                 before = server.workers()
                 file.write_text("MAX_BODY_BYTES=-1\n")
                 server.reload()

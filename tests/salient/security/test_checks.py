@@ -198,7 +198,7 @@ class EnvironmentTests(SimpleTestCase):
         )
 
     def test_what_gunicorn_asks_first_refuses_with_lines_and_no_traceback(self) -> None:
-        result = self.run_with("-m", "salient.security.checks", SECRET_KEY="short", DEMO="true")
+        result = self.run_with("-m", "salient.environment", SECRET_KEY="short", DEMO="true")
 
         self.assertEqual(result.returncode, 1)
         lines = [line for line in result.stderr.splitlines() if "collectstatic" not in line]

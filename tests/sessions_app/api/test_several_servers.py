@@ -90,7 +90,10 @@ class SeveralServersTests(World, TransactionTestCase):
             yield server
 
     def client_of(self, url: str, secret: str) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {secret}"})
+        # A server that ends would wait for idle connections too.
+        connector = aiohttp.TCPConnector(force_close=True)
+        headers = {"Authorization": f"Bearer {secret}"}
+        return aiohttp.ClientSession(url, headers=headers, connector=connector)
 
     async def check_cancelling(
         self, here: aiohttp.ClientSession, there: aiohttp.ClientSession

@@ -43,7 +43,8 @@ class StoppingTests(World, TransactionTestCase):
     ) -> AsyncIterator[tuple[Served, HeldModel, aiohttp.ClientSession]]:
         headers = {"Authorization": f"Bearer {self.secret}"}
         async with asyncio.timeout(60), HeldModel() as model, served(cut_after=cut_after) as server:
-            connector = aiohttp.TCPConnector(limit=0)
+            # A worker that ends would wait for idle connections too.
+            connector = aiohttp.TCPConnector(limit=0, force_close=True)
             async with aiohttp.ClientSession(
                 server.url, headers=headers, connector=connector
             ) as client:

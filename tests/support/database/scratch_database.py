@@ -78,6 +78,11 @@ def migrate(*target: str, **options: Any) -> None:
     call_command("migrate", *target, verbosity=0, **options)
 
 
+def newest() -> str:
+    """The name of the database that `migrate` made of an empty one, once for all tests: copy it."""
+    return str(connection.settings_dict["TEST"]["TEMPLATE"])
+
+
 def own_tables() -> list[str]:
     """The tables that our apps have today."""
     models = apps.get_models(include_auto_created=True)
@@ -88,11 +93,13 @@ class ScratchCase(SimpleTestCase):
     """Works in a database of its own, which the class shares."""
 
     databases = {"default"}
+    # Whether it begins as `migrate` makes it, or empty.
+    is_migrated = False
 
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.enterClassContext(scratch_database())
+        cls.enterClassContext(scratch_database(source=newest() if cls.is_migrated else ""))
         cls.prepare()
 
     @classmethod

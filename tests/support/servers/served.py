@@ -20,11 +20,13 @@ from django.db import connection
 
 ROOT = Path(settings.BASE_DIR)
 READY_WITHIN, GONE_WITHIN = 120, 60
-# The real configuration, but for how long a worker that stops lets its streams run.
+# The real configuration, but for how long a worker that stops lets its streams run, and the arbiter
+# such a worker.
 CONFIG = """
 from pathlib import Path
 
 exec(compile(Path({real!r}).read_text(), {real!r}, "exec"))
+graceful_timeout += {cut_after} - CUT_STREAMS_AFTER
 CUT_STREAMS_AFTER = {cut_after}
 """
 
