@@ -37,18 +37,25 @@ def nodes(path: Path) -> tuple[ast.AST, ...]:
     return tuple(ast.walk(ast.parse(path.read_text())))
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield the dotted name of every module, and of every name, that the file imports."""
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Return the dotted name of every module, and of every name, that the file imports."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in nodes(path):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            match node.args:
-                case [ast.Constant(value=str(name)), *_]:
-                    yield name
+        match node:
+            case ast.ImportFrom(module=str(module), names=names):
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in names)
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.Call(
+                func=ast.Attribute(attr=called) | ast.Name(id=called),
+                args=[ast.Constant(value=str(name)), *_],
+            ) if called.endswith("import_module"):
+                yield name
 
 
 def functions(path: Path) -> Iterator[Function]:
@@ -57,18 +64,22 @@ def functions(path: Path) -> Iterator[Function]:
             yield node
 
 
-def strings(path: Path) -> Iterator[str]:
-    """Yield the text of every string of the file, docstrings excepted."""
+@cache
+def strings(path: Path) -> tuple[str, ...]:
+    """Return the text of every string of the file, docstrings excepted."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {
         id(node.body[0].value)
         for node in nodes(path)
         if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
     }
-    for node in nodes(path):
-        match node:
-            case ast.Constant(value=str(text)) if id(node) not in docstrings:
-                yield text
+    return tuple(
+        node.value
+        for node in nodes(path)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in docstrings
+    )
 
 
 def lookups(path: Path) -> Iterator[str]:

@@ -146,7 +146,7 @@ class ArchitectureTests(KnownOffencesTestCase):
             pattern, below = sql_names(app), LAYERS[position + 1 :]
             texts = [(path, strings(path)) for path in lower_sources() if app_of(path) in below]
             files = [path for each in below for path in (ROOT / each / "sql").rglob("*.sql")]
-            texts += [(path, iter([path.read_text()])) for path in files]
+            texts += [(path, (path.read_text(),)) for path in files]
             found += [
                 (place(path), sum(len(pattern.findall(text)) for text in each))
                 for path, each in texts
