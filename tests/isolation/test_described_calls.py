@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from http import HTTPStatus
 from itertools import cycle, islice
 from typing import Any
@@ -44,6 +45,7 @@ EXAMPLES = settings(
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 
+@cache
 def described() -> Any:
     document = json.loads(json.dumps(build(api_operations(), SECURITY, server="/")))
     return schemathesis.openapi.from_dict(document)
