@@ -1,5 +1,6 @@
 """Set-up of every test: files, databases, caches, and what cannot be run here."""
 
+import gc
 import os
 import re
 import shutil
@@ -65,6 +66,12 @@ def pytest_configure() -> None:
     # For the processes that tests start: no settings of ours, and modules that are compiled once.
     os.environ["ENV_FILE"] = os.devnull
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over all that was imported: it lives as long as the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
