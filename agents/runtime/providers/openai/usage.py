@@ -193,7 +193,8 @@ def _counts_cache_beside(usage: Mapping[str, Any]) -> bool:
 
 
 def _count(value: object) -> int | None:
-    number = _number(value)
+    # Nearly all counts are whole numbers; a bool is none.
+    number = value if type(value) is int else _number(value)
     return int(number) if number is not None and 0 <= number <= MOST_TOKENS else None
 
 
