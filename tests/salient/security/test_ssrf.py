@@ -368,7 +368,7 @@ class ChunkedAnswerTests(SimpleTestCase):
             assert connection is not None
             async with asyncio.timeout(20):
                 # As much as is held for a reader; then the server has to wait.
-                while not connection.protocol._reading_paused:
+                while not connection.protocol._reading_paused:  # noqa: ASYNC110 - aiohttp's flag
                     await asyncio.sleep(0.001)
                 body = await response.read()
 
