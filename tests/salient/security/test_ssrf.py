@@ -366,6 +366,7 @@ class ChunkedAnswerTests(SimpleTestCase):
         async with self.answer([b"x" * 1_000] * 4_000) as response:
             connection = response.connection
             assert connection is not None
+            assert connection.protocol is not None
             async with asyncio.timeout(20):
                 # As much as is held for a reader; then the server has to wait.
                 while not connection.protocol._reading_paused:  # noqa: ASYNC110 - aiohttp's flag
