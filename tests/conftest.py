@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -48,7 +49,12 @@ PROGRAMS = (
     ),
     ("browser tests", "e2e", lambda: shutil.which("chromium"), "apt-get install chromium"),
 )
+SECONDS_A_DAY = 24 * 60 * 60
+# How long before the end of a day no class of tests begins.
+LONGEST_CLASS_SECONDS = 120
 _not_run = pytest.StashKey[list[str]]()
+# The class, or the module, of the last test that began.
+_begun = pytest.StashKey[object]()
 _shipped = tempfile.TemporaryDirectory()
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("suite", deadline=None)
@@ -126,6 +132,19 @@ class OneOfEachGroup(LoadScopeScheduling):  # type: ignore[misc]
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
     return OneOfEachGroup(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin no class of tests just before a day ends in UTC: what it made would be yesterday's.
+
+    Python's clock and that of the database go on in the tests, so it waits for the next day.
+    """
+    if item.parent is not item.session.stash.get(_begun, None):
+        item.session.stash[_begun] = item.parent
+        left = SECONDS_A_DAY - time.time() % SECONDS_A_DAY
+        if left < LONGEST_CLASS_SECONDS:
+            time.sleep(left)
 
 
 @pytest.hookimpl(trylast=True)

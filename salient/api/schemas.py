@@ -5,8 +5,10 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections import Counter
 from datetime import date
 from http import HTTPStatus
+from itertools import islice
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -30,11 +32,15 @@ from salient.ids import parse_uuid
 
 # More than any route has.
 MOST_PARAMETERS = 100
+# Of a JSON body: texts, numbers, lists and objects. The event loop waits while they are read.
+MOST_VALUES = 100_000
 LONGEST_PAGE = 200
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WHOLE = re.compile(r"[0-9]{1,18}")
 # UTF-16 and UTF-32 also without their mark: such a text has a NUL among its first bytes.
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# A text, also one without an end, or what begins a value or comes before another one.
+_TEXT_OR_VALUE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([,\[{])', re.DOTALL)
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -79,6 +85,8 @@ class In(BaseModel):
     def of_body(cls, request: HttpRequest, *, may_be_empty: bool = False) -> Self:
         """Read the JSON of the body; raises ValidationError or Invalid, which name each field."""
         body = request.body or (b"{}" if may_be_empty else b"")
+        if _holds_too_much(body):
+            raise Invalid.field("body", f"it holds more than {MOST_VALUES:,} values")
         try:
             found = cls.model_validate_json(body)
         except ValidationError:
@@ -87,7 +95,7 @@ class In(BaseModel):
                 raise Invalid.field("body", message) from None
             raise
         # After validation, as the body is known to be one JSON object by now.
-        json.loads(body, object_pairs_hook=_each_once)
+        _read_once.decode(body.decode())
         return found
 
     @classmethod
@@ -172,10 +180,22 @@ def refuse_query(request: HttpRequest) -> None:
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = [name for name in found if names.count(name) > 1]
+        times = Counter(name for name, _ in pairs)
+        twice = [name for name in found if times[name] > 1]
         raise Invalid.fields([(name, "it is given more than once") for name in twice])
     return found
+
+
+_read_once = json.JSONDecoder(object_pairs_hook=_each_once)
+
+
+def _holds_too_much(body: bytes) -> bool:
+    """Whether a JSON text has too many values, without reading it further than it takes to see."""
+    # An upper bound, because texts have such signs too; and a value takes a byte at least.
+    if len(body) <= MOST_VALUES or sum(map(body.count, (b",", b"[", b"{"))) <= MOST_VALUES:
+        return False
+    values = (found for found in _TEXT_OR_VALUE.finditer(body) if found.lastindex)
+    return next(islice(values, MOST_VALUES, None), None) is not None
 
 
 class Out(BaseModel):

@@ -17,7 +17,7 @@ from salient.database.executor import (
 )
 from salient.database.pipeline import call_batched, shut_down
 from salient.database.pipeline.batches import Answer, MaybeDone, json_array, split_answers
-from salient.database.storable import storable
+from salient.database.storable import storable, storable_json
 
 __all__ = [
     "REPLICA",
@@ -41,4 +41,5 @@ __all__ = [
     "shut_down",
     "split_answers",
     "storable",
+    "storable_json",
 ]

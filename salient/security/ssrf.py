@@ -287,6 +287,14 @@ class _HeadFirst(ResponseHandler):
         if broken is not None and body is not None and body.exception() is None:
             body.set_exception(aiohttp.ClientPayloadError(f"broken framing: {broken!r}"))
 
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's
+        """Resume only what was paused.
+
+        aiohttp calls this for each HTTP chunk that it hands on, and runs its parser on no data.
+        """
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:

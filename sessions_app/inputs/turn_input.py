@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -79,13 +79,10 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def spoken(self) -> tuple[ChatMessage, ...]:
         """What this turn adds to the conversation: the results, then what the user says."""
-        return tuple(self._spoken())
-
-    def _spoken(self) -> Iterator[ChatMessage]:
-        for result in self.results:
-            yield result_message(result)
-        if self.message or self.attachments or not self.results:
-            yield ChatMessage("user", self.message, attachments=self.attachments)
+        results = tuple(map(result_message, self.results)) if self.results else ()
+        if not self._has_message:
+            return results
+        return (*results, ChatMessage("user", self.message, attachments=self.attachments))
 
     @property
     def has_attachments(self) -> bool:
@@ -95,7 +92,11 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def stored_role(self) -> str:
         """The role of the message that is stored for this turn."""
-        return "human" if self.spoken[-1].role == "user" else "tool"
+        return "human" if self._has_message else "tool"
+
+    @property
+    def _has_message(self) -> bool:
+        return bool(self.message or self.attachments or not self.results)
 
     @property
     def stored_text(self) -> str:

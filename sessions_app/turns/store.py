@@ -25,7 +25,7 @@ from agents.costs.pricing import CostSource
 from agents.runtime.providers.base import ChatMessage
 from salient.api.lifespan import in_background
 from salient.api.problems import NotFound
-from salient.database import Answer, is_unavailable, storable
+from salient.database import Answer, is_unavailable, storable_json
 from salient.observability import genai, metrics
 from sessions_app.inputs import exchanges
 from sessions_app.inputs.exchanges import StoredMessage
@@ -174,7 +174,7 @@ async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called
         answer = await call_as_tenant(
             turn.account_id,
             "app_open_turns",
-            _encode(turn),
+            storable_json(turn),
             # Turns of one batch count under the same limits.
             batch_key=(turn.agent_instance_id, tuple(rate.subject for rate in turn.rates)),
             order=turn.idempotency_key or "",
@@ -259,13 +259,8 @@ def _forms(turn: SettleTurn) -> Iterator[SettleTurn]:
 
 async def _settle(turn: SettleTurn) -> Answer:
     return await call_as_tenant(
-        turn.account_id, "app_settle_turns", _encode(turn), batch_key=turn.agent_instance_id
+        turn.account_id, "app_settle_turns", storable_json(turn), batch_key=turn.agent_instance_id
     )
-
-
-def _encode(turn: OpenTurn | SettleTurn) -> str:
-    """Write the JSON that the database reads, with every value fit for its column."""
-    return msgspec.json.encode(storable(turn)).decode()
 
 
 def _sqlstate(error: DatabaseError) -> str | None:

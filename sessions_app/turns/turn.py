@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -198,6 +199,7 @@ class Turn:
         )
 
 
+@cache
 def _max_length(column: str) -> int:
     return int(cast(Any, LLMRequest._meta.get_field(column)).max_length)
 

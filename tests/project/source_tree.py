@@ -130,6 +130,29 @@ def query_lines(path: Path) -> set[int]:
     }
 
 
+CLOCKS = {"now", "today", "utcnow"}
+
+
+def clock_reads(path: Path) -> list[int]:
+    """Return the lines that read the clock while the file is imported."""
+    later = {
+        id(inner)
+        for node in nodes(path)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        # The values of defaults and decorators are computed at once.
+        for body in (node.body if isinstance(node.body, list) else [node.body])
+        for inner in ast.walk(body)
+    }
+    return [
+        node.lineno
+        for node in nodes(path)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in CLOCKS
+        and id(node) not in later
+    ]
+
+
 def named_templates(text: str) -> set[str]:
     return set(re.findall(r"""{%\s*(?:extends|include)\s+["']([\w./-]+)["']""", text))
 

@@ -15,6 +15,7 @@ from tests.project.source_tree import (
     LAYERS,
     ROOT,
     app_of,
+    clock_reads,
     counts,
     functions,
     imports,
@@ -237,6 +238,12 @@ class PackageTests(KnownOffencesTestCase):
 
         self.assert_known("tests that import tests", counts(found))
 
+    def test_no_test_reads_the_clock_when_it_is_imported(self) -> None:
+        """The run may last until another day, and the database has a clock of its own."""
+        found = {place(path): clock_reads(path) for path in sources("tests")}
+
+        self.assertEqual({path: lines for path, lines in found.items() if lines}, {})
+
     def test_no_package_is_a_drawer(self) -> None:
         drawers = {place(p) for p in sources() if {p.stem, p.parent.name} & BANNED_NAMES}
 
@@ -310,6 +317,11 @@ class DetectorTests(SimpleTestCase):
         text = 'import a.b\nfrom c import d\nmodule = import_module("e.f")\n'
 
         self.assertEqual(set(imports(self._file(text))), {"a.b", "c", "c.d", "e.f"})
+
+    def test_the_clock_is_seen_where_it_is_read_at_once(self) -> None:
+        text = "A = x.now()\ndef b(at=x.today()):\n    return x.now()\nc = lambda: x.now()\n"
+
+        self.assertEqual(clock_reads(self._file(text)), [1, 2])
 
     def test_templates_belong_to_the_lowest_app_that_reads_them(self) -> None:
         owners = templates()

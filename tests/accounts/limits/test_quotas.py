@@ -34,12 +34,12 @@ from tests.support.factories import (
     make_user,
 )
 
-NOW = datetime.now(UTC)
 ONE = Decimal(1)
 
 
 class LimitsCase(TestCase):
     def setUp(self) -> None:
+        self.now = datetime.now(UTC)
         self.account = make_account("acme")
         self.bot = make_instance(self.account, "bot")
         self.other = make_instance(self.account, "other")
@@ -101,7 +101,7 @@ class BudgetTests(LimitsCase):
         self.assertEqual(Decimal(problem["remaining"]), 0)
         self.assertEqual(Decimal(problem["reserved"]), 1)
         self.assertEqual(Decimal(problem["spent"]), 0)
-        self.assertEqual(problem["resets_at"], utc(next_start(BudgetPeriod.DAY, NOW)))
+        self.assertEqual(problem["resets_at"], utc(next_start(BudgetPeriod.DAY, self.now)))
 
     def test_the_budget_with_the_least_left_decides_and_is_named(self) -> None:
         all_of_them = [
@@ -168,10 +168,10 @@ class BudgetTests(LimitsCase):
 class PeriodTests(LimitsCase):
     def test_a_new_day_has_new_money(self) -> None:
         day, month = self.budget("1"), self.budget("10", "month")
-        self.reserve("1", at=NOW)
-        self.release("1", "1", at=NOW)
-        self.refused("1", at=NOW)
-        tomorrow = start_of(BudgetPeriod.DAY, NOW) + timedelta(days=1)
+        self.reserve("1", at=self.now)
+        self.release("1", "1", at=self.now)
+        self.refused("1", at=self.now)
+        tomorrow = start_of(BudgetPeriod.DAY, self.now) + timedelta(days=1)
         self.refused("1", at=tomorrow - timedelta(microseconds=1))
         self.reserve("1", at=tomorrow)
 
@@ -182,9 +182,9 @@ class PeriodTests(LimitsCase):
 
     def test_a_month_is_over_with_its_last_moment(self) -> None:
         month = self.budget("1", "month")
-        self.reserve("1", at=NOW)
-        self.release("1", "1", at=NOW)
-        end = next_start(BudgetPeriod.MONTH, NOW)
+        self.reserve("1", at=self.now)
+        self.release("1", "1", at=self.now)
+        end = next_start(BudgetPeriod.MONTH, self.now)
         self.refused("1", at=end - timedelta(microseconds=1))
         self.reserve("1", at=end)
 
@@ -192,8 +192,8 @@ class PeriodTests(LimitsCase):
 
     def test_a_turn_over_midnight_counts_in_the_day_in_which_it_is_settled(self) -> None:
         day = self.budget("1")
-        self.reserve("0.6", at=NOW)
-        tomorrow = next_start(BudgetPeriod.DAY, NOW)
+        self.reserve("0.6", at=self.now)
+        tomorrow = next_start(BudgetPeriod.DAY, self.now)
         # It still runs: its reservation counts in the new day.
         self.refused("0.5", at=tomorrow)
         self.reserve("0.4", at=tomorrow)
@@ -204,10 +204,10 @@ class PeriodTests(LimitsCase):
 
     def test_a_day_that_only_a_settlement_sees_begins_with_it(self) -> None:
         day = self.budget("1")
-        self.reserve("0.6", at=NOW)
-        self.release("0.6", "0.6", at=NOW)
-        self.reserve("0.4", at=NOW)
-        tomorrow = next_start(BudgetPeriod.DAY, NOW)
+        self.reserve("0.6", at=self.now)
+        self.release("0.6", "0.6", at=self.now)
+        self.reserve("0.4", at=self.now)
+        tomorrow = next_start(BudgetPeriod.DAY, self.now)
         self.release("0.4", "0.3", at=tomorrow)
 
         self.assertEqual(self.amounts(day), (Decimal("0.3"), 0))
@@ -215,9 +215,9 @@ class PeriodTests(LimitsCase):
 
     def test_a_clock_that_goes_back_reopens_no_period(self) -> None:
         day = self.budget("1")
-        tomorrow = next_start(BudgetPeriod.DAY, NOW)
+        tomorrow = next_start(BudgetPeriod.DAY, self.now)
         self.reserve("0.5", at=tomorrow)
-        self.release("0.5", "0.5", at=NOW)
+        self.release("0.5", "0.5", at=self.now)
 
         self.assertEqual(self.amounts(day), (Decimal("0.5"), 0))
         self.assertEqual(day.period_start, tomorrow)
@@ -235,8 +235,8 @@ class PeriodStartTests(SimpleTestCase):
 class SetBudgetTests(LimitsCase):
     def test_a_new_budget_knows_what_was_spent_and_what_is_running(self) -> None:
         session = make_session(self.bot)
-        make_llm_request(session, charged_cost=ONE, settled_at=NOW)
-        make_llm_request(session, charged_cost=ONE, settled_at=NOW - timedelta(days=40))
+        make_llm_request(session, charged_cost=ONE, settled_at=self.now)
+        make_llm_request(session, charged_cost=ONE, settled_at=self.now - timedelta(days=40))
         make_llm_request(
             make_session(self.bot), completion_status="running", reserved_cost=Decimal("0.5")
         )
@@ -353,7 +353,8 @@ class AlertTests(LimitsCase):
                 account=self.account, user=make_user(email), role=MemberRole(role)
             )
 
-    def spend(self, cost: str, at: datetime = NOW) -> list[int]:
+    def spend(self, cost: str, at: datetime | None = None) -> list[int]:
+        at = at or self.now
         self.reserve(cost, at=at)
         released = self.release(cost, cost, at=at)
         alerts.send(released.alerts)
@@ -368,7 +369,7 @@ class AlertTests(LimitsCase):
         self.assertEqual(reported, expected)
         self.assertEqual(len(mail.outbox), 3)
 
-        tomorrow = next_start(BudgetPeriod.DAY, NOW)
+        tomorrow = next_start(BudgetPeriod.DAY, self.now)
         self.assertEqual(self.spend("0.5", tomorrow), [50])
 
     def test_owners_and_admins_are_written_to(self) -> None:
@@ -421,9 +422,9 @@ class StandingTests(LimitsCase):
 
     def test_a_period_that_is_over_says_so_before_any_turn_does(self) -> None:
         self.budget("1")
-        self.reserve("1", at=NOW)
-        self.release("1", "1", at=NOW)
-        tomorrow = next_start(BudgetPeriod.DAY, NOW)
+        self.reserve("1", at=self.now)
+        self.release("1", "1", at=self.now)
+        tomorrow = next_start(BudgetPeriod.DAY, self.now)
         [budget] = limit_status(self.caller, at=tomorrow).budgets
 
         self.assertEqual((budget.spent, budget.remaining), (0, 1))

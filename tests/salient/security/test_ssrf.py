@@ -11,6 +11,7 @@ from unittest import mock
 
 import aiohttp
 from aiohttp import web
+from aiohttp.client_proto import ResponseHandler
 from django.test import SimpleTestCase, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -325,6 +326,54 @@ class ConnectionTests(SimpleTestCase):
                 await safe_fetch("https://api.example.com/", lookup=Names([PUBLIC]))
 
         self.assertEqual(internal.requests, [])
+
+
+class ChunkedAnswerTests(SimpleTestCase):
+    """An answer in HTTP chunks, as every stream of a model is one."""
+
+    @asynccontextmanager
+    async def answer(self, chunks: list[bytes]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send all chunks at once."""
+        sent = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + sent)
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        address, port = server.sockets[0].getsockname()
+        async with (
+            server,
+            subject.plain_session() as session,
+            session.get(f"http://{address}:{port}/") as response,
+        ):
+            yield response
+
+    async def test_chunks_that_came_together_are_parsed_together(self) -> None:
+        parse = ResponseHandler.data_received
+        with mock.patch.object(
+            ResponseHandler, "data_received", autospec=True, side_effect=parse
+        ) as parsed:
+            async with self.answer([b"x" * 20] * 40) as response:
+                body = await response.read()
+
+        self.assertEqual(body, b"x" * 800)
+        self.assertLess(parsed.call_count, 10)
+
+    async def test_a_reader_that_comes_late_gets_all_of_a_large_answer(self) -> None:
+        async with self.answer([b"x" * 1_000] * 4_000) as response:
+            connection = response.connection
+            assert connection is not None
+            assert connection.protocol is not None
+            async with asyncio.timeout(20):
+                # As much as is held for a reader; then the server has to wait.
+                while not connection.protocol._reading_paused:  # noqa: ASYNC110 - aiohttp's flag
+                    await asyncio.sleep(0.001)
+                body = await response.read()
+
+        self.assertEqual(len(body), 4_000_000)
 
 
 class TlsTests(SimpleTestCase):

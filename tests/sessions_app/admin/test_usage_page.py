@@ -23,8 +23,9 @@ from sessions_app.usage.queries import Days, start_of
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.usage import settled
 
-NOW = timezone.now()
-LAST_MONTH = month_of(NOW.date().replace(day=1) - timedelta(days=1))
+
+def last_month() -> Days:
+    return month_of(timezone.now().date().replace(day=1) - timedelta(days=1))
 
 
 class UsageCase(TestCase):
@@ -39,8 +40,8 @@ class UsageCase(TestCase):
         acme, beta = make_account("acme"), make_account("beta")
         cls.key, _ = make_key(acme, name="Shop")
         cls.bot, cls.other = make_instance(acme, "bot"), make_instance(beta, "bot")
-        middle = datetime(LAST_MONTH.first.year, LAST_MONTH.first.month, 15, 12, tzinfo=UTC)
-        ended = datetime(NOW.year, NOW.month, 1, tzinfo=UTC)
+        month, ended = last_month(), start_of(timezone.now().date().replace(day=1))
+        middle = datetime(month.first.year, month.first.month, 15, 12, tzinfo=UTC)
         settled(cls.bot, middle, caller=f"key:{cls.key.pk}", total_cost=Decimal("1.25"))
         settled(cls.bot, middle, caller="visitor:x", model="mini", total_cost=None)
         settled(cls.bot, ended - timedelta(milliseconds=1), completion_status="error")
@@ -53,7 +54,7 @@ class UsageCase(TestCase):
 class SumTests(UsageCase):
     def ledger(self, **which: Any) -> tuple[int, Decimal]:
         """Sum the requests themselves."""
-        first, last = start_of(LAST_MONTH.first), start_of(LAST_MONTH.last + timedelta(days=1))
+        first, last = start_of(last_month().first), start_of(last_month().last + timedelta(days=1))
         rows = LLMRequest.objects.filter(settled_at__gte=first, settled_at__lt=last, **which)
         costs = [row.total_cost or Decimal(0) for row in rows]
         return len(costs), sum(costs, Decimal(0))
@@ -68,18 +69,18 @@ class SumTests(UsageCase):
             for parts in divisions:
                 for account in (None, acme):
                     with self.subTest(parts=parts, account=account):
-                        usage = Usage.of(LAST_MONTH, parts, account)
+                        usage = Usage.of(last_month(), parts, account)
                         which = {"account": account} if account else {}
                         found = (usage.total.requests, usage.total.cost)
                         self.assertEqual(found, self.ledger(**which))
         with tenant_context(acme.pk):
-            by_key = Usage.of(LAST_MONTH, [*Part], acme)
+            by_key = Usage.of(last_month(), [*Part], acme)
             self.assertEqual((by_key.total.requests, by_key.total.cost), self.ledger(account=acme))
 
     def test_rows_have_names(self) -> None:
         with platform_context():
-            usage = Usage.of(LAST_MONTH, [Part.AGENT, Part.MODEL])
-            by_key = Usage.of(LAST_MONTH, [Part.KEY], self.bot.account)
+            usage = Usage.of(last_month(), [Part.AGENT, Part.MODEL])
+            by_key = Usage.of(last_month(), [Part.KEY], self.bot.account)
 
         self.assertEqual(usage.parts, (Part.ACCOUNT, Part.AGENT, Part.MODEL))
         self.assertEqual(
@@ -103,7 +104,7 @@ class SumTests(UsageCase):
         self.assertEqual(name_of(month_of(date(2026, 11, 5))), "2026-11")
         days = Days(date(2026, 11, 1), date(2026, 11, 15))
         self.assertEqual(name_of(days), "2026-11-01_2026-11-15")
-        self.assertEqual((len(latest_months()), latest_months()[1]), (13, LAST_MONTH))
+        self.assertEqual((len(latest_months()), latest_months()[1]), (13, last_month()))
 
 
 class PageTests(UsageCase):
@@ -120,7 +121,7 @@ class PageTests(UsageCase):
         with CaptureQueriesContext(connection) as queries:
             before = self.page(address)
 
-        self.assertEqual(name, f"{LAST_MONTH.first:%B %Y}")
+        self.assertEqual(name, f"{last_month().first:%B %Y}")
         self.assertLess(len(queries), 15)
         self.assertEqual(
             [cell for _, cell in before.context["total_cells"]],
@@ -128,14 +129,14 @@ class PageTests(UsageCase):
         )
         # On a phone each cell is a line, which begins with its column's name.
         self.assertContains(before, '<td data-label="Model">openai:mini</td>', html=True)
-        self.assertContains(before, f"month={name_of(LAST_MONTH)}&amp;by=account&amp;by=agent")
+        self.assertContains(before, f"month={name_of(last_month())}&amp;by=account&amp;by=agent")
 
     def test_the_csv_is_named_by_account_and_month_and_noted(self) -> None:
         acme = self.bot.account
-        query = f"?month={name_of(LAST_MONTH)}&account__id__exact={acme.pk}&by=model&format=csv"
+        query = f"?month={name_of(last_month())}&account__id__exact={acme.pk}&by=model&format=csv"
         answer = self.page(query)
 
-        name = f"usage-acme-{name_of(LAST_MONTH)}.csv"
+        name = f"usage-acme-{name_of(last_month())}.csv"
         self.assertEqual(answer["Content-Disposition"], f'attachment; filename="{name}"')
         rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
         told = [(row["model"], row["requests"], row["cost_usd"]) for row in rows]
@@ -143,8 +144,8 @@ class PageTests(UsageCase):
         with platform_context():
             [noted] = AuditEntry.objects.filter(object_type="usage_days")
         self.assertEqual(noted.account_id, acme.pk)
-        everything = self.page(f"?month={name_of(LAST_MONTH)}&format=csv")
-        self.assertIn(f"usage-all-{name_of(LAST_MONTH)}.csv", everything["Content-Disposition"])
+        everything = self.page(f"?month={name_of(last_month())}&format=csv")
+        self.assertIn(f"usage-all-{name_of(last_month())}.csv", everything["Content-Disposition"])
 
     def test_what_is_wrong_is_said_at_its_field(self) -> None:
         for query, field in (

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from unittest import mock
 
+import msgspec
 from asgiref.sync import sync_to_async
 from django.db import OperationalError, connection
 from django.test import SimpleTestCase, TestCase
@@ -21,7 +22,7 @@ from agents.runtime.events import ModelCall, ToolCall, ToolResult
 from agents.runtime.providers.base import ToolRound
 from agents.runtime.run import Run
 from salient.api.lifespan import finish_background
-from salient.database import is_unavailable, storable
+from salient.database import is_unavailable, storable, storable_json
 from salient.database.storable import MOST_DECIMAL, MOST_INTEGER
 from sessions_app.conversations.search import MessageSearch, messages_with
 from sessions_app.models import SEARCHED_CHARACTERS, Message, Role, Session, UsageDay
@@ -40,6 +41,15 @@ def distinct_words(length: int) -> str:
     return " ".join(words)[:length]
 
 
+class Row(msgspec.Struct):
+    """What is written to the database, with columns of each kind."""
+
+    text: str
+    number: int
+    amount: Decimal | None
+    details: dict[str, Any] = {}
+
+
 class StorableTests(SimpleTestCase):
     def test_texts_lose_nuls_and_halves_of_pairs_at_any_depth(self) -> None:
         self.assertEqual(
@@ -56,6 +66,23 @@ class StorableTests(SimpleTestCase):
         self.assertEqual(storable(Decimal("1e30")), MOST_DECIMAL)
         self.assertIsNone(storable(Decimal("NaN")))
         self.assertIsNone(storable(Decimal("Infinity")))
+
+    def test_what_is_written_at_once_reads_as_what_was_replaced(self) -> None:
+        values: list[Row] = [
+            Row("plain ü 😀", 7, Decimal("1.50"), {"deep": ["x", {"y": None}]}),
+            Row(r"a text with \u0000 in it", 7, None),
+            Row(HOSTILE, 7, Decimal(1)),
+            Row("x", 7, Decimal(1), {"deep": [HOSTILE]}),
+            Row("x", 2**40, Decimal(1)),
+            Row("x", -(2**40), Decimal(1)),
+            *(Row("x", 7, Decimal(each)) for each in ("1e30", "-1e30", "NaN", "sNaN", "Infinity")),
+        ]
+        for value in values:
+            with self.subTest(value):
+                self.assertEqual(
+                    json.loads(storable_json(value)),
+                    json.loads(msgspec.json.encode(storable(value))),
+                )
 
     def test_a_value_beyond_a_limit_is_no_absent_database(self) -> None:
         refused, gone = OperationalError("too long"), OperationalError("gone")

@@ -98,7 +98,7 @@ class PlainDelta(msgspec.Struct):
     reasoning_opaque: None = None
     thinking_blocks: None = None
     extra_content: None = None
-    error: msgspec.Raw = NO_JSON
+    error: None = None
 
 
 class PlainChoice(msgspec.Struct):
@@ -107,7 +107,7 @@ class PlainChoice(msgspec.Struct):
     text: None = None
     finish_reason: None = None
     usage: None = None
-    error: msgspec.Raw = NO_JSON
+    error: None = None
 
 
 class PlainChunk(msgspec.Struct):
@@ -115,7 +115,7 @@ class PlainChunk(msgspec.Struct):
 
     choices: tuple[PlainChoice]
     usage: None = None
-    error: msgspec.Raw = NO_JSON
+    error: None = None
 
 
 _decode = msgspec.json.Decoder(Answer, strict=False).decode
@@ -140,10 +140,7 @@ def plain_text(data: bytes) -> str:
         chunk = _decode_plain(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
-    choice = chunk.choices[0]
-    if len(chunk.error) or len(choice.error) or len(choice.delta.error):
-        return ""
-    return choice.delta.content
+    return chunk.choices[0].delta.content
 
 
 def decode(data: bytes) -> list[Answer]:

@@ -13,6 +13,7 @@ MAX_EVENT_BYTES = 8 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
 # As a number: bytes are searched for a single one ten times as fast.
 CR = ord("\r")
+_DATA, _END = b"data: ", b"\n\n"
 # A field's name and its colon, or a name alone. Any other line is no field.
 _FIELD = re.compile(rb"[\w.-]+ *(?::|$)")
 
@@ -42,6 +43,13 @@ class EventStreamReader:
             chunk = self._without_bom(chunk)
         if self._after_cr or CR in chunk:
             chunk = self._with_line_feeds(chunk)
+        is_between = not (self._rest or self._data or self._bare or self._name)
+        if is_between and (whole := _whole_events(chunk)):
+            self._size = 0
+            return whole
+        return self._read_lines(chunk)
+
+    def _read_lines(self, chunk: bytes) -> list[tuple[bytes, bytes]]:
         events: list[tuple[bytes, bytes]] = []
         lines = chunk.split(b"\n")
         rest = lines.pop()
@@ -123,3 +131,15 @@ class EventStreamReader:
             events.append((self._name, line))
         else:
             self._bare.append(line)
+
+
+def _whole_events(chunk: bytes) -> list[tuple[bytes, bytes]]:
+    """Read a chunk of whole events with one line of data each, as nearly all are; else nothing."""
+    if not (chunk.startswith(_DATA) and chunk.endswith(_END)):
+        return []
+    events = chunk.removesuffix(_END).split(_END)
+    # Every line end is one between two events, and every event begins with its data.
+    if chunk.count(b"\n") != 2 * len(events) or chunk.count(_END + _DATA) != len(events) - 1:
+        return []
+    skipped = len(_DATA)
+    return [(b"", event[skipped:]) for event in events]

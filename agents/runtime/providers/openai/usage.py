@@ -46,6 +46,8 @@ DETAIL_FIELDS = MappingProxyType(
         "reasoning_tokens": THINKING,
     }
 )
+# What `_cost` reads; most servers send none of it.
+COSTS = frozenset({"cost", "cost_details", "cost_in_usd_ticks", "estimated_cost", "is_byok"})
 # Who names the input and the cache like this counts the cached tokens beside the input.
 BESIDE = (("input_tokens", "inputTokens"), ("cache_read_input_tokens", "cacheReadInputTokens"))
 
@@ -105,8 +107,9 @@ class UsageReading:
 
     def _fold_latest(self) -> None:
         """Read it once: it adds nothing a second time."""
-        self._fold(self._latest)
-        self._latest = NOTHING
+        if self._latest is not NOTHING:
+            self._fold(self._latest)
+            self._latest = NOTHING
 
     def _fold(self, raw: msgspec.Raw) -> None:
         """Read the fields that are readable; the others are passed over."""
@@ -193,12 +196,15 @@ def _counts_cache_beside(usage: Mapping[str, Any]) -> bool:
 
 
 def _count(value: object) -> int | None:
-    number = _number(value)
+    # Nearly all counts are whole numbers; a bool is none.
+    number = value if type(value) is int else _number(value)
     return int(number) if number is not None and 0 <= number <= MOST_TOKENS else None
 
 
 def _cost(usage: Mapping[str, Any]) -> Decimal | None:
     """The first that is reported: an explicit zero is a price."""
+    if COSTS.isdisjoint(usage):
+        return None
     ticks = _number(usage.get("cost_in_usd_ticks"))  # xAI
     for price in (
         _whole_cost(usage),

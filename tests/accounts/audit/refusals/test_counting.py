@@ -28,13 +28,12 @@ from sessions_app.usage.error_help import help_with_refusal
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_refusals
 
-NOW = timezone.now()
 write = async_to_sync(counting.write_refusals)
 
 
 def refusal(**fields: Any) -> Refusal:
     values: dict[str, Any] = {
-        "day": NOW.date(),
+        "day": timezone.now().date(),
         "status": 403,
         "code": "forbidden",
         "caller": "secret_key",
@@ -142,15 +141,15 @@ class CallTests(TestCase):
 
 class SumTests(TestCase):
     def test_sums_are_by_code_and_column_within_the_account(self) -> None:
-        acme, beta = make_account("acme"), make_account("beta")
-        yesterday = {"day": NOW.date() - timedelta(days=1), "last_at": NOW - timedelta(days=1)}
+        acme, beta, now = make_account("acme"), make_account("beta"), timezone.now()
+        yesterday = {"day": now.date() - timedelta(days=1), "last_at": now - timedelta(days=1)}
         make_refusals(acme, agent="a", times=3)
         make_refusals(acme, agent="b", times=2, **yesterday)
         make_refusals(acme, code="rate_limited", status=429, times=9, key_id="abc")
         make_refusals(beta, times=7)
         days: dict[str, Any] = {
-            "first": NOW.date() - timedelta(days=6),
-            "last": NOW.date(),
+            "first": now.date() - timedelta(days=6),
+            "last": now.date(),
             "most": 5,
         }
 
@@ -171,7 +170,7 @@ class SumTests(TestCase):
     def test_old_days_are_forgotten(self) -> None:
         acme = make_account("acme")
         make_refusals(acme)
-        make_refusals(acme, day=NOW.date() - KEPT - timedelta(days=1))
+        make_refusals(acme, day=timezone.now().date() - KEPT - timedelta(days=1))
 
         self.assertEqual((forget_old(), forget_old()), (1, 0))
 
@@ -181,7 +180,7 @@ class CounterTests(SimpleTestCase):
         counter = RefusalCounter()
         with mock.patch.object(counting, "MOST_NAMES", 3):
             for n in range(10):
-                counter.add(f"name-{n}", refusal(caller=UNKNOWN), Times(1, NOW))
+                counter.add(f"name-{n}", refusal(caller=UNKNOWN), Times(1, timezone.now()))
         with self.assertLogs("accounts.audit.refusals.counting", "WARNING") as logs:
             taken = counter.take()
 
@@ -197,7 +196,7 @@ class CounterTests(SimpleTestCase):
         self.assertEqual(told, [True, True, True, False, False])
 
     def test_rows_are_what_json_can_hold(self) -> None:
-        [row] = counting._rows({"acme": {refusal(): Times(2, NOW)}})
+        [row] = counting._rows({"acme": {refusal(): Times(2, timezone.now())}})
 
         self.assertEqual(json.loads(json.dumps(row))["times"], 2)
 

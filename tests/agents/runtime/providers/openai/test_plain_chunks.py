@@ -25,6 +25,7 @@ PLAIN = (
     chunk({"role": "assistant", "content": " ü 語 "}),
     chunk({"content": "a", "refusal": None, "tool_calls": None, "reasoning": None}, usage=None),
     chunk({"content": "a", "unknown": [1]}, choice={"usage": None, "other": {}}, other="x"),
+    chunk({"content": "a", "error": None}, choice={"error": None}, error=None),
 )
 # Each holds more than text, or no text: it is read in full.
 NOT_PLAIN = (
@@ -43,7 +44,6 @@ NOT_PLAIN = (
     chunk({"content": "a"}, choice={"message": {"content": "a"}}),
     chunk({"content": "a"}, choice={"text": "a"}),
     chunk({"content": "a"}, usage={"prompt_tokens": 1}),
-    chunk({"content": "a"}, error=None),
     chunk({"content": "a"}, error={"message": "e"}),
     b'{"choices": []}',
     b'{"choices": [{"delta": {"content": "a"}}, {"delta": {"content": "b"}}]}',
@@ -60,7 +60,7 @@ class PlainChunkTests(TestCase):
     def test_the_text_of_a_plain_chunk(self) -> None:
         found = [plain_text(data) for data in PLAIN]
 
-        self.assertEqual(found, ["hello", " ü 語 ", "a", "a"])
+        self.assertEqual(found, ["hello", " ü 語 ", "a", "a", "a"])
 
     def test_anything_else_is_read_in_full(self) -> None:
         for data in NOT_PLAIN:

@@ -1,6 +1,7 @@
 """The event stream is read the same however it is cut."""
 
 from itertools import pairwise
+from unittest import mock
 
 from django.test import SimpleTestCase
 from hypothesis import given, settings
@@ -48,6 +49,27 @@ def read(*chunks: bytes) -> list[tuple[bytes, bytes]]:
     reader = EventStreamReader()
     events = [event for chunk in chunks for event in reader.feed(chunk)]
     return events + reader.close()
+
+
+PIECES = (b"data: {}\n\n", b"data: ", b"data:", b"a", b"\n", b"\n\n", b"event: x\n", b": c\n")
+
+
+class WholeEventTests(SimpleTestCase):
+    """Events that came whole are read at once, and as they are read byte by byte."""
+
+    def test_events_that_came_whole(self) -> None:
+        with mock.patch.object(EventStreamReader, "_read_lines") as line_by_line:
+            events = EventStreamReader().feed(b"data: 1\n\ndata: 2\n\ndata: \n\n")
+
+        self.assertEqual(events, [(b"", b"1"), (b"", b"2"), (b"", b"")])
+        line_by_line.assert_not_called()
+
+    @settings(deadline=None)
+    @given(st.lists(st.sampled_from(PIECES), max_size=12))
+    def test_whole_chunks_are_read_as_single_bytes_are(self, pieces: list[bytes]) -> None:
+        stream = b"".join(pieces)
+        self.assertEqual(read(*pieces), read(*(stream[at : at + 1] for at in range(len(stream)))))
+        self.assertEqual(read(stream), read(*pieces))
 
 
 class StandardTests(SimpleTestCase):
