@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 from unittest import mock
 
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError
-from django.test import Client, TestCase, override_settings
+from django.db import DatabaseError, OperationalError, connection
+from django.test import Client, TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from accounts.members.staff_roles import StaffRole, group_of
@@ -334,6 +335,20 @@ class RetentionTests(World):
         self.assertEqual(retention.apply(rule), 0)
         self.assertEqual(self.spoken(), kept)
 
+    def test_what_cannot_be_erased_now_keeps_nobody_waiting(self) -> None:
+        answering, held = self.conversation(90), self.conversation(80)
+        make_llm_request(
+            make_session(self.instance, copied_from=answering.pk),
+            completion_status=CompletionStatus.RUNNING,
+        )
+        self.hold(session_id=make_session(self.instance, copied_from=held.pk).pk)
+        self.conversation(70)
+        self.conversation(60)
+        self.days(30)
+        with mock.patch.object(retention, "BATCH", 1):
+            self.assertEqual(jobs.apply_retention.func(), 2)
+        self.assertEqual(self.spoken(), {answering.pk, held.pk})
+
     def test_without_days_nothing_ends(self) -> None:
         old = self.conversation(3000)
         self.days(None)
@@ -453,6 +468,41 @@ class HoldTests(World):
         self.assertEqual(left["what"], "agent bot")
         self.assertIn("no hold", refusal("legal_hold", "acme", "--release", hold["id"])[1])
         self.assertIn("--reason", refusal("legal_hold", "acme", "--agent", "bot")[1])
+
+
+class PlacingTests(TransactionTestCase):
+    def test_a_hold_is_not_in_force_before_what_is_being_erased_is_gone(self) -> None:
+        """Else conversations could go after whoever placed the hold was told that it holds."""
+        session = make_session()
+        waited: list[str] = []
+
+        def place() -> None:
+            try:
+                with platform_context():
+                    with connection.cursor() as cursor:
+                        cursor.execute("SET LOCAL lock_timeout = '10ms'")
+                    holds.place(session.account_id, reason="File 9", actor="olaf")
+            except OperationalError as error:
+                waited.append(str(error.__cause__ and error.__cause__.sqlstate))  # type: ignore[attr-defined]
+            finally:
+                connection.close()
+
+        account_id = session.account_id
+        for context, begin_to_erase in (
+            (
+                tenant_context(account_id),
+                lambda: leave_tombstone(Session.objects.get(pk=session.pk)),
+            ),
+            (platform_context(), lambda: accounts._locked(account_id)),
+        ):
+            placing = threading.Thread(target=place)
+            with context:
+                begin_to_erase()
+                placing.start()
+                placing.join(10)
+        self.assertEqual(waited, ["55P03", "55P03"])
+        with platform_context():
+            self.assertFalse(LegalHold.objects.exists())
 
 
 class PageTests(World):
