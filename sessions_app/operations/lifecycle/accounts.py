@@ -134,6 +134,14 @@ def erasure_of(account_id: UUID) -> AccountErasure | None:
     return rows.exclude(step=WITHDRAWN).first()
 
 
+def unfinished_of(slug: str) -> AccountErasure | None:
+    """Return the newest erasure that goes on, of an account that had this slug."""
+    with platform_context():
+        rows = AccountErasure.objects.filter(slug=slug, finished_at=None).exclude(step=WITHDRAWN)
+        found: AccountErasure | None = rows.first()
+    return found
+
+
 def read(erasure_id: UUID) -> AccountErasure:
     with platform_context():
         found: AccountErasure = AccountErasure.objects.get(pk=erasure_id)

@@ -1,7 +1,7 @@
 """Legal holds: what they cover, and the refusal of whatever would change or erase that.
 
-Whoever changes or erases texts of a conversation asks here first, in the same transaction. Placing a
-hold waits until those transactions have ended: what is there when `place` returns stays.
+Whoever changes or erases texts of a conversation asks here first, in the same transaction. Placing
+a hold waits until those transactions have ended: what is there when `place` returns stays.
 """
 
 from __future__ import annotations

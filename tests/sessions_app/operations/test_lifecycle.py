@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import threading
 from datetime import timedelta
@@ -146,6 +147,19 @@ class AccountErasureTests(TestCase):
             receipt = self.erase()
         self.assertEqual((receipt.finished_at, receipt.signature), (None, ""))
         self.assertEqual(set(receipt.remaining), {"files"})
+
+    def test_the_command_goes_on_when_only_files_were_left(self) -> None:
+        with mock.patch("sessions_app.operations.lifecycle.accounts.shutil.rmtree"):
+            with self.assertRaises(SystemExit):
+                run("erase_account", "acme", "--reason", "T-1")
+        self.assertIsNone(find_account("acme"))
+        found = run_json("erase_account", "acme", "--dry-run")["found"]
+        self.assertEqual(list(found), ["files"])
+
+        shutil.rmtree(self.base / "acme")
+
+        self.assertIn("The erasure is complete", run("erase_account", "acme"))
+        self.assertIn("no account “acme”", refusal("erase_account", "acme")[1])
 
     def test_only_an_archived_account_without_holds_is_erased(self) -> None:
         with self.assertRaisesMessage(ValidationError, "Archive the account first"):
