@@ -15,6 +15,7 @@ from django.utils.module_loading import autodiscover_modules
 from django_tasks_db.management.commands import db_worker
 
 from salient.database import ensure_started
+from salient.database.upgrades.pending import Migrations
 from salient.observability import metrics, tracing
 from salient.tasks import jobs
 
@@ -55,6 +56,12 @@ class Worker:
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
+        # Set while services must not work: until the first look at the migrations, while any is
+        # pending, and at the end. Each time they may work again, it is a new one.
+        self._pause = threading.Event()
+        self._pause.set()
+        self._migrations = Migrations()
+        self._pending: str | None = None
         self._planned = float("-inf")
         self._is_away = False
         # The package's own worker runs what is ready and returns (`batch`): it has no answer to a
@@ -75,6 +82,7 @@ class Worker:
         """Begin nothing more; the running task is finished. Safe in a signal handler."""
         self._queue.running = False
         self._stop.set()
+        self._pause.set()
 
     def run(self) -> None:
         ensure_started()
@@ -102,8 +110,10 @@ class Worker:
             run(self._stop, once=True)
 
     def _round(self) -> bool:
-        """Run what is ready; False where the database does not answer."""
+        """Run what is ready if the schema is; False where the database does not answer."""
         try:
+            if self._waits_for_migrations():
+                return True
             if time.monotonic() - self._planned > PLAN_SECONDS:
                 jobs.plan()
                 jobs.tidy()
@@ -123,10 +133,30 @@ class Worker:
             close_old_connections()
         return False
 
+    def _waits_for_migrations(self) -> bool:
+        """Stop the services while a migration is pending, and let them go on afterwards."""
+        before, self._pending = self._pending, self._migrations.find_problem()
+        if self._pending is not None:
+            self._pause.set()
+            if before is None:
+                logger.warning("The worker waits: %s", self._pending)
+            return True
+        if before is not None:
+            logger.warning("All migrations are applied: the worker goes on.")
+        if self._pause.is_set():
+            self._pause = threading.Event()
+        if self._stop.is_set():
+            self._pause.set()
+        return False
+
     def _serve(self, name: str, run: Service) -> None:
         while not self._stop.is_set():
+            pause = self._pause
+            if pause.is_set():
+                self._stop.wait(POLL_SECONDS)
+                continue
             try:
-                run(self._stop, once=False)
+                run(pause, once=False)
             except (OperationalError, InterfaceError) as error:
                 reason = str(error).partition("\n")[0]
                 logger.warning("The service %s waits for the database: %s", name, reason)

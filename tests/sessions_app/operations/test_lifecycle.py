@@ -149,9 +149,9 @@ class AccountErasureTests(TestCase):
         self.assertEqual(set(receipt.remaining), {"files"})
 
     def test_the_command_goes_on_when_only_files_were_left(self) -> None:
-        with mock.patch("sessions_app.operations.lifecycle.accounts.shutil.rmtree"):
-            with self.assertRaises(SystemExit):
-                run("erase_account", "acme", "--reason", "T-1")
+        kept = mock.patch("sessions_app.operations.lifecycle.accounts.shutil.rmtree")
+        with kept, self.assertRaises(SystemExit):
+            run("erase_account", "acme", "--reason", "T-1")
         self.assertIsNone(find_account("acme"))
         found = run_json("erase_account", "acme", "--dry-run")["found"]
         self.assertEqual(list(found), ["files"])
