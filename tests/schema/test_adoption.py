@@ -322,6 +322,8 @@ class RefusalTests(RefusalCase):
             execute("UPDATE messages SET role = 'human'")
         with self.assertRaisesMessage(CommandError, "carry it over with “manage.py adopt”"):
             migrate()
+        with self.assertRaisesMessage(CommandError, "carry it over with “manage.py adopt”"):
+            call_command("migrate", plan=True, stdout=StringIO())
         self.assertEqual(state(BASELINE), before)
 
     def test_a_database_without_sessions_is_carried_to_its_end(self) -> None:
