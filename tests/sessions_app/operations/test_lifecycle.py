@@ -482,6 +482,8 @@ class HoldTests(World):
         self.assertEqual(left["what"], "agent bot")
         self.assertIn("no hold", refusal("legal_hold", "acme", "--release", hold["id"])[1])
         self.assertIn("--reason", refusal("legal_hold", "acme", "--agent", "bot")[1])
+        wrong = ("legal_hold", "acme", "--session", "4711", "--reason", "F 9")
+        self.assertIn("--session: “4711” is no session's id", refusal(*wrong)[1])
 
 
 class PlacingTests(TransactionTestCase):
