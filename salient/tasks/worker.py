@@ -7,16 +7,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.tasks import TaskResultStatus
 from django.utils.crypto import get_random_string
 from django.utils.module_loading import autodiscover_modules
 from django_tasks_db.management.commands import db_worker
+from django_tasks_db.models import DBTaskResult
 
 from salient.database import ensure_started
 from salient.database.upgrades.pending import Migrations
-from salient.observability import metrics, tracing
+from salient.observability import genai, metrics, tracing
+from salient.observability.context import apart
 from salient.tasks import jobs
 
 logger = logging.getLogger(__name__)
@@ -51,6 +54,18 @@ def service(name: str) -> Callable[[Service], Service]:
     return register
 
 
+class Queue(db_worker.Worker):
+    """Runs tasks, each with ids of its own in the log, and as a span where traces are on."""
+
+    def run_task(self, db_task_result: DBTaskResult[..., Any]) -> None:
+        path = db_task_result.task_path
+        name = path.rpartition(".")[2]
+        with apart(name), tracing.inside(f"task {name}", {genai.TASK: path}) as span:
+            super().run_task(db_task_result)
+            if span is not None and db_task_result.status == TaskResultStatus.FAILED:
+                span.error = db_task_result.exception_class_path.rpartition(".")[2]
+
+
 class Worker:
     """Does what is due until it is stopped; the database may be away for a while."""
 
@@ -66,7 +81,7 @@ class Worker:
         self._is_away = False
         # The package's own worker runs what is ready and returns (`batch`): it has no answer to a
         # database that is away, to a killed process, or to work that waits for other servers.
-        self._queue = db_worker.Worker(
+        self._queue = Queue(
             queue_names=["*"],
             interval=POLL_SECONDS,
             batch=True,

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -504,13 +505,14 @@ class PlacingTests(TransactionTestCase):
                 connection.close()
 
         account_id = session.account_id
-        for context, begin_to_erase in (
+        ways: list[tuple[Any, Callable[[], object]]] = [
             (
                 tenant_context(account_id),
                 lambda: leave_tombstone(Session.objects.get(pk=session.pk)),
             ),
             (platform_context(), lambda: accounts._locked(account_id)),
-        ):
+        ]
+        for context, begin_to_erase in ways:
             placing = threading.Thread(target=place)
             with context:
                 begin_to_erase()
