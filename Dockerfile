@@ -8,6 +8,14 @@ RUN pip install --no-cache-dir --no-deps --require-hashes --prefix /packages -r 
 
 FROM ${PYTHON_IMAGE}
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=8000
+# pg_dump, pg_restore and psql, for `manage.py backup`: no older than the server, so Debian's own, which are of an older
+# version, do not do. The script is Debian's; it adds the archive of the PostgreSQL project.
+ARG POSTGRES_VERSION=18
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates postgresql-common \
+    && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
+    && apt-get install --yes --no-install-recommends "postgresql-client-${POSTGRES_VERSION}" \
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=packages /packages /usr/local
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin salient
 WORKDIR /app

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from accounts.keys.services import create_account
 from accounts.models import Account
-from accounts.tenancy.context import tenant_context
-from accounts.tenancy.lookups import find_account
+from accounts.tenancy import renames
+from accounts.tenancy.accounts import read_account
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.config import config_dir
 from agents.config.files import ACCOUNT_FILE, DEFAULTS_FILE, InstanceFiles
 from agents.config.starter_files import effective_with, replace_file, starter_files, written
+from agents.instances.renames import led_to
 from agents.instances.services import create_instance
 from agents.models import AgentInstance
 from agents.runtime.providers import model_problem
@@ -32,31 +34,61 @@ class ModelChoice:
     notes: list[str] = field(default_factory=list)
 
 
-def demo_files() -> InstanceFiles:
-    return InstanceFiles(config_dir(), ACCOUNT, INSTANCE)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The demo's account and agent, as far as they are there; either may have been renamed."""
+
+    account: Account | None
+    instance: AgentInstance | None
+
+    @property
+    def slugs(self) -> tuple[str, str]:
+        return (
+            self.account.slug if self.account else ACCOUNT,
+            self.instance.instance_slug if self.instance else INSTANCE,
+        )
+
+    @property
+    def files(self) -> InstanceFiles:
+        account, instance = self.slugs
+        if self.instance is not None:
+            account, instance = self.instance.folder_in(account)
+        elif self.account is not None:
+            account = self.account.folder
+        return InstanceFiles(config_dir(), account, instance)
 
 
-def ensure_instance() -> Account:
-    """Return the account that has the demo's agent; make what is missing, change nothing else."""
-    account = find_account(ACCOUNT) or create_account(ACCOUNT)
+def find() -> Place:
+    """Find what there is of the demo, by today's slugs, former ones and the files' folder."""
+    account = read_account(renames.led_to(ACCOUNT) or ACCOUNT)
+    if account is None:
+        with platform_context():
+            account = Account.objects.filter(config_folder=ACCOUNT).first()
+    if account is None:
+        return Place(None, None)
     with tenant_context(account.pk):
-        exists = AgentInstance.objects.filter(instance_slug=INSTANCE).exists()
-    files = demo_files()
-    with written(files, starter_files(files)):
-        if not exists:
-            create_instance(account, INSTANCE)
-    return account
+        instance = AgentInstance.objects.filter(instance_slug=INSTANCE).first()
+    return Place(account, instance or led_to(account.pk, INSTANCE))
 
 
-def settle_model(*, write: bool = True) -> ModelChoice:
+def ensure_instance() -> Place:
+    """Return the demo's account and agent; make what is missing, change nothing else."""
+    found = find()
+    account, instance = found.account or create_account(ACCOUNT), found.instance
+    with written(found.files, starter_files(found.files)):
+        instance = instance or create_instance(account, INSTANCE)
+    return Place(account, instance)
+
+
+def settle_model(place: Place, *, write: bool = True) -> ModelChoice:
     """Choose the model and write it into the account's file, unless somebody chose one there.
 
     Raises ConfigError when the files are broken, OSError when the file cannot be written.
     """
-    files = demo_files()
-    ours = files.base / ACCOUNT / ACCOUNT_FILE
+    files = place.files
+    ours = files.base / files.account / ACCOUNT_FILE
     chosen_by_demo = is_ours(ours)
-    without = f"{ACCOUNT}/{ACCOUNT_FILE}" if chosen_by_demo else ""
+    without = f"{files.account}/{ACCOUNT_FILE}" if chosen_by_demo else ""
     effective = effective_with(files, starter_files(files), without=without)
     named = effective.config.model
     if effective.origins["model"] != DEFAULTS_FILE:

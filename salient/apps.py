@@ -1,7 +1,11 @@
 """The project as a Django app: its start-up checks and its admin site."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as django_admin
+from django.db.models.signals import pre_migrate
 
 
 class SalientConfig(AppConfig):
@@ -22,6 +26,15 @@ class SalientConfig(AppConfig):
         on_start(tracing.start)
         on_stop(tracing.stop)
         on_stop(snapshots.stop)
+        # Sent for each app that has models, of which this is none.
+        pre_migrate.connect(_look_first, dispatch_uid="salient.upgrades")
+
+
+def _look_first(*, using: str, plan: Sequence[tuple[Any, bool]], **_more: Any) -> None:
+    """Raise before the first migration changes a database that is not for migrations to change."""
+    from salient.database.upgrades.lock import require_migratable  # noqa: PLC0415 - models are not ready when this loads
+
+    require_migratable(using, plan)
 
 
 class SalientAdminConfig(django_admin.AdminConfig):

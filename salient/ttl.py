@@ -23,10 +23,12 @@ class TTLCache[K, V]:
     instead of 0.3.
     """
 
-    def __init__(self, *, seconds: float = CACHE_TTL, size: int = 10_000) -> None:
+    def __init__(
+        self, *, seconds: float = CACHE_TTL, size: int = 10_000, of_rows: bool = True
+    ) -> None:
         self._seconds, self._size = seconds, size
-        # Others count, or hold what this process has found out.
-        self.is_of_rows = seconds == CACHE_TTL
+        # Others count, or hold what this process has found out: no changed row makes them wrong.
+        self.is_of_rows = of_rows
         self._entries: dict[K, tuple[float, V]] = {}
         _caches.add(self)  # type: ignore[arg-type]
 

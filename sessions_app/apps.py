@@ -1,10 +1,6 @@
 """Conversations as a Django app."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from django.apps import AppConfig
-from django.db.models.signals import pre_migrate
 
 # What the tenant's role may do with each table; requests, which were paid for, are never deleted.
 TENANT_RIGHTS = {
@@ -75,9 +71,10 @@ class SessionsConfig(AppConfig):
         from accounts.tenancy.roles import register_tables  # noqa: PLC0415
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
         from agents.instances.former_visitors import register_look_up  # noqa: PLC0415
+        from salient.database.upgrades.lock import register_refusal  # noqa: PLC0415
         from sessions_app.conversations.sessions import has_session  # noqa: PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415
-        from sessions_app.operations.adoption import checks  # noqa: F401, PLC0415
+        from sessions_app.operations.adoption import checks  # noqa: PLC0415
         from sessions_app.usage import figures  # noqa: F401, PLC0415
 
         register_tables(TENANT_RIGHTS, audited=AUDITED)
@@ -88,12 +85,4 @@ class SessionsConfig(AppConfig):
         register_off_shards(["app_forget_totals"])
         register_changed(CHANGED_BY_DISTRIBUTION)
         register_publish_check(saved_chats.check_publication)
-        pre_migrate.connect(_refuse, sender=self, dispatch_uid="sessions_app.adoption")
-
-
-def _refuse(*, using: str, plan: Sequence[tuple[Any, bool]], **_more: Any) -> None:
-    """Leave a database that Alembic made to `adopt`, before the first migration changes it."""
-    from sessions_app.operations.adoption.checks import refuse_migration  # noqa: PLC0415 - models are not ready when this loads
-
-    if any(not backwards for _, backwards in plan):
-        refuse_migration(using)
+        register_refusal(checks.refuse_migration)

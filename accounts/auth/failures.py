@@ -24,7 +24,7 @@ REMEMBERED_SECONDS = 24 * 3600
 
 _failures: ProcessCounters[str] = ProcessCounters(size=10_000)
 # The addresses from which a key was right, with its id.
-_right: TTLCache[tuple[str, str], str] = TTLCache(seconds=REMEMBERED_SECONDS)
+_right: TTLCache[tuple[str, str], str] = TTLCache(seconds=REMEMBERED_SECONDS, of_rows=False)
 
 
 def may_look_up(address: Address | None, key_id: str) -> bool:

@@ -17,7 +17,9 @@ class ProcessCounters[K: Hashable]:
     def __init__(self, *, size: int = 50_000) -> None:
         # When all calls so far would be allowed, in microseconds of this process's clock. After a
         # window without a call, all of a rate is free again.
-        self._arrivals: TTLCache[K, int] = TTLCache(seconds=WINDOW_SECONDS, size=size)
+        self._arrivals: TTLCache[K, int] = TTLCache(
+            seconds=WINDOW_SECONDS, size=size, of_rows=False
+        )
 
     def now(self, whose: K, rate: Rate) -> Rate:
         """Return the rate as the next call finds it."""

@@ -7,8 +7,12 @@ from uuid import UUID
 from django.db import connection
 
 
-def lock_rows(kind: str, account_id: UUID) -> None:
-    """Wait until no other transaction holds this lock, and hold it until this one ends."""
+def lock_rows(kind: str, account_id: UUID, *, shared: bool = False) -> None:
+    """Wait until no other transaction holds this lock, and hold it until this one ends.
+
+    Those who ask for it `shared` wait only for whoever has it alone, not for one another.
+    """
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
     with connection.cursor() as cursor:
         key = f"{kind}/{account_id}"
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [key])

@@ -21,7 +21,13 @@ from accounts.models.slugs import is_slug
 from accounts.tenancy import renames
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_active_account
-from accounts.tenancy.renames import KEPT, SlugTaken, allow_long_statements, check_slug
+from accounts.tenancy.renames import (
+    KEPT,
+    SlugTaken,
+    allow_long_statements,
+    check_slug,
+    require_rest,
+)
 from agents.config import config_dir
 from agents.instances.services import active_instance
 from agents.models import AgentInstance, FormerAgentSlug, InstanceStatus
@@ -61,6 +67,7 @@ def rename_agent(instance: AgentInstance, slug: str, *, kept: timedelta = KEPT) 
     agent = rows.select_for_update(of=("self",)).select_related("account").get()
     if agent.instance_slug == slug:
         return agent
+    require_rest("agent_instances", agent.pk, "instance_slug")
     former, (account, folder) = agent.instance_slug, agent.folder
     agent.config_folder = _folder(account, folder, slug, agent.account.slug)
     agent.instance_slug = slug

@@ -274,8 +274,8 @@ async def send_refusal(problem: Problem, scope: Scope, send: Send) -> None:
     if "text/html" not in header(scope, b"accept"):
         await send_problem(problem, send)
         return
-    context = {"detail": problem.detail, **problem.members}
-    page = render_to_string(REFUSAL_PAGES.get(type(problem), "refused.html"), context)
+    facts = {"detail": problem.detail, **problem.members}
+    page = render_to_string(REFUSAL_PAGES.get(type(problem), "refused.html"), facts)
     headers = [*REFUSAL_HEADERS, (b"content-length", b"%d" % len(page.encode()))]
     headers += [(name.encode(), value.encode()) for name, value in problem.headers.items()]
     await send({"type": "http.response.start", "status": int(problem.status), "headers": headers})

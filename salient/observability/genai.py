@@ -56,6 +56,7 @@ SERVICE_NAME: Final = "service.name"
 # Our own, where the conventions have no name.
 ACCOUNT: Final = "salient.account"
 REQUEST_ID: Final = "salient.request.id"
+TASK: Final = "salient.task"
 TURN_ID: Final = "salient.turn.id"
 TURN_STATUS: Final = "salient.turn.status"
 COST: Final = "salient.cost.usd"

@@ -21,6 +21,10 @@ from typing import Final, Literal, Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from salient.observability import count_files
+
+# Before the first metric makes its file.
+count_files.use()
 REGISTRY: Final = CollectorRegistry()
 # Seconds. A turn may take STREAM_MAX_SECONDS.
 TURN_BUCKETS: Final = (0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600)

@@ -20,8 +20,6 @@ from django.tasks import Task, TaskResultStatus, task
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult, get_date_max
 
-from salient.observability.context import apart
-
 # "SALJOBS" in ASCII; its lower half is replaced by what names one job.
 _LOCKS: Final = 0x53414C4A << 32
 # No run takes longer: one that still says so was lost with its process.
@@ -51,7 +49,7 @@ def job[Result](*, every: timedelta) -> Callable[[Callable[[], Result]], Task[[]
         @wraps(work)
         def alone() -> Result | None:
             name = f"{work.__module__}.{work.__qualname__}"
-            with apart(work.__name__), only_one(name) as is_mine:
+            with only_one(name) as is_mine:
                 return work() if is_mine else None
 
         made: Task[[], Any] = task(alone)

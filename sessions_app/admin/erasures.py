@@ -33,6 +33,7 @@ from salient.formatting import count
 from sessions_app.conversations.erasure.persons import LONGEST_IDENTIFIER, Person, survey
 from sessions_app.conversations.erasure.service import check_reason, erase
 from sessions_app.models import Erasure, IdentifierKind
+from sessions_app.operations.lifecycle.receipts import is_genuine, of_person
 
 RIGHT = "sessions_app.add_erasure"
 # How long one click works; the next one goes on.
@@ -168,6 +169,7 @@ class ErasureAdmin(KeysetAdmin[Erasure]):
             "title": "Erased person",
             "subtitle": str(row),
             "receipt": row,
+            "is_genuine": is_genuine(of_person(row), row.signature),
             "parts": [
                 ("Erased", named(row.erased)),
                 ("Named in other texts, and replaced there", named(row.masked)),

@@ -72,6 +72,7 @@ async def session_read(request: ApiRequest, instance: AgentInstance, session_id:
     scope=Scope.CHAT,
     body=SessionChangeIn,
     answer=SessionOut,
+    problems=(Held,),
 )
 async def session_change(
     request: ApiRequest, instance: AgentInstance, session_id: str, *, body: SessionChangeIn

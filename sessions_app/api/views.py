@@ -32,6 +32,7 @@ from sessions_app.api.usage_schemas import AccountUsageOut, UsageFormat, UsageIn
 from sessions_app.background.running import begin_in_background, events_of
 from sessions_app.background.stored_turns import read_turn
 from sessions_app.conversations import feedback, history
+from sessions_app.operations.lifecycle.holds import Held
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
 from sessions_app.turns.dry_run import dry_run
@@ -181,6 +182,7 @@ async def messages(request: ApiRequest, instance: AgentInstance, *, query: Histo
     scope=Scope.CHAT,
     body=FeedbackIn,
     answer=FeedbackOut,
+    problems=(Held,),
 )
 async def message_feedback(
     request: ApiRequest, instance: AgentInstance, message_id: str, *, body: FeedbackIn

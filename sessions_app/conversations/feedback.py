@@ -18,6 +18,7 @@ from salient.api.problems import NotFound
 from sessions_app.api.schemas import FeedbackIn, FeedbackOut
 from sessions_app.conversations.history import named_session
 from sessions_app.models import OPEN_FEEDBACK, Message, MessageFeedback, Role, Session
+from sessions_app.operations.lifecycle.holds import require_free
 
 RATINGS = {"good": 1, "bad": -1}
 # More open feedback than this is not counted.
@@ -29,15 +30,19 @@ def give(
 ) -> FeedbackOut:
     """Store the caller's rating of an answer.
 
-    Raises NotFound unless the message is an answer in a session of the caller's.
+    Raises NotFound unless the message is an answer in a session of the caller's, and Held where a
+    hold keeps what the caller has said before.
     """
     with tenant_context(caller.account_id):
         session = _session_of(caller, instance, message_id)
         mine = MessageFeedback.objects.filter(message_id=message_id, caller=caller.subject)
-        if given.rating is None:
-            mine.delete()
-        elif not _given_again(mine, given):
-            _store(caller, session, message_id, given)
+        if given.rating is None or not _given_again(mine, given):
+            if mine.exists():
+                require_free(session)
+            if given.rating is None:
+                mine.delete()
+            else:
+                _store(caller, session, message_id, given)
         rows = MessageFeedback.objects.filter(session_id=session.pk)
         latest = rows.order_by("-updated_at", "-id").values_list("rating", flat=True).first()
         Session.objects.filter(pk=session.pk).update(feedback=latest)

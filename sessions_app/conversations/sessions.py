@@ -90,16 +90,20 @@ def change_session(
     """Rename, annotate, close or reopen a session.
 
     A turn that runs when its session is closed goes on to its end. Raises NotFound, Forbidden
-    where visitors and end users may not.
+    where visitors and end users may not, and Held where a hold keeps the title or metadata.
     """
     names = wanted.model_fields_set
     _require_metadata_right(caller, names)
     with tenant_context(caller.account_id):
         session = own_session(caller, instance, session_id, lock=True)
+        before = session.title, session.meta
         if "title" in names:
             session.title = wanted.title
         if "metadata" in names:
             session.meta = wanted.metadata
+        after = session.title, session.meta
+        if any(old is not None and old != new for old, new in zip(before, after, strict=True)):
+            require_free(session)
         if "status" in names:
             _set_status(caller, session, wanted.status)
         session.save(update_fields=["title", "meta", "closed_at", "updated_at"])

@@ -31,7 +31,7 @@ LONGEST_NAME = 80
 _HEADING = re.compile(r"^(?:(?P<fence>```|~~~)|#{1,3}[ \t]+(?P<title>\S.*))", re.MULTILINE)
 
 # The texts of an account that this process knows to be stored.
-_stored: TTLCache[tuple[UUID, str], str] = TTLCache(seconds=3600)
+_stored: TTLCache[tuple[UUID, str], str] = TTLCache(seconds=3600, of_rows=False)
 
 
 class Sections(list[dict[str, Any]]):

@@ -14,7 +14,8 @@ from accounts.tenancy.context import platform_context
 from salient.observability.stored import Figure, stored_figures
 from sessions_app.usage.queries import Days, Figures, figures_by, today
 
-OTHER: Final = "other"
+# No slug has brackets: an account may be called “other”.
+OTHER: Final = "(other)"
 type Value = Callable[[Figures], int | Decimal]
 
 FIGURES: Final[Mapping[str, tuple[str, Value]]] = {

@@ -22,7 +22,7 @@ from sessions_app.models.insights import LATENCY_BUCKETS, UsageDay, UsageTotal
 from sessions_app.usage.queries import NOTHING, SUMS, Days, Figures, summed, today
 
 # Days none of which had to be summed a moment ago.
-_complete: TTLCache[Days, Days] = TTLCache(seconds=60)
+_complete: TTLCache[Days, Days] = TTLCache(seconds=60, of_rows=False)
 # A page waits while this many days are summed; what remains is left to the next pages.
 MOST_AT_ONCE = 31
 STATEMENT_SECONDS = 600

@@ -14,8 +14,10 @@ from django.test import TestCase, override_settings
 
 from accounts.models import Account, ApiKey, User
 from accounts.tenancy.context import platform_context
+from accounts.tenancy.renames import release_slug, rename_account
 from agents.config import read
 from agents.demo import SCRIPTED
+from agents.instances.renames import rename_agent
 from agents.models import AgentInstance
 from tests.support.commands import refusal, run, run_json
 
@@ -137,6 +139,27 @@ class DemoTests(TestCase):
         with platform_context():
             self.assertEqual(AgentInstance.objects.get().account.slug, "default")
         self.assertEqual(self.model(), LOCAL)
+
+    def test_goes_on_with_what_was_renamed(self) -> None:
+        before = self.demo()
+        with platform_context():
+            [instance] = AgentInstance.objects.select_related("account")
+            rename_account(instance.account_id, "zenith")
+            rename_agent(instance, "helper")
+
+        again = self.demo()
+
+        self.assertIn("/accounts/zenith/agents/helper/", again["chat_url"])
+        self.assertIn("/accounts/zenith/agents/helper/chat", again["curl"]["chat"])
+        self.assertEqual((again["api_key"], again["model"]), (before["api_key"], LOCAL))
+        self.assertEqual([each.name for each in self.base.glob("*/*")], ["simple-chat"])
+        with platform_context():
+            # As if the old URLs led nowhere any more.
+            release_slug(instance.account_id, "default")
+        self.assertEqual(self.demo("--dry-run")["chat_url"], again["chat_url"])
+        self.assertEqual(self.demo()["chat_url"], again["chat_url"])
+        with platform_context():
+            self.assertEqual(Account.objects.count(), 1)
 
     def test_without_a_local_model_the_agent_is_scripted_and_the_demo_says_so(self) -> None:
         report = self.demo(usable=(SCRIPTED,))

@@ -53,6 +53,13 @@ class ComposeTests(SimpleTestCase):
             self.assertRegex(self.services[name]["image"], r"^\$\{\w+_IMAGE:-\w+:[0-9.]+\}$")
         self.assertIn("FROM ${PYTHON_IMAGE}", (ROOT / "Dockerfile").read_text())
 
+    def test_the_image_has_the_programs_of_the_servers_version_for_backups(self) -> None:
+        [server] = re.findall(r"postgres:(\d+)", self.services["database"]["image"])
+        lines = (ROOT / "Dockerfile").read_text().splitlines()
+        self.assertIn(f"ARG POSTGRES_VERSION={server}", lines)
+        # The script of Debian's package keeps the name of its archive to itself.
+        self.assertTrue(any('"postgresql-client-${POSTGRES_VERSION}"' in line for line in lines))
+
 
 class ImageTests(SimpleTestCase):
     def is_sent(self, path: str) -> bool:

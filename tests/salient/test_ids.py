@@ -3,7 +3,7 @@ from django.test import SimpleTestCase
 from salient.api.problems import NotFound
 from salient.api.schemas import path_uuid
 from salient.ids import parse_uuid, uuid7
-from salient.ttl import TTLCache
+from salient.ttl import TTLCache, forget_rows
 
 
 class Uuid7Tests(SimpleTestCase):
@@ -43,6 +43,16 @@ class TTLCacheTests(SimpleTestCase):
             cache.put(key, number)
 
         self.assertEqual([cache.get(key) for key in "abc"], [2, None, 3])
+
+    def test_only_what_rows_say_is_forgotten_with_a_change_of_rows(self) -> None:
+        rows: TTLCache[str, int] = TTLCache(seconds=60)
+        counts: TTLCache[str, int] = TTLCache(of_rows=False)
+        for cache in (rows, counts):
+            cache.put("a", 1)
+
+        forget_rows()
+
+        self.assertEqual((rows.get("a"), counts.get("a")), (None, 1))
 
     async def test_a_value_is_loaded_once_and_none_is_not_stored(self) -> None:
         cache: TTLCache[tuple[str, int], str] = TTLCache()

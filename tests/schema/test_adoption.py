@@ -13,6 +13,7 @@ from unittest.mock import Mock, patch
 import psycopg
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.test import SimpleTestCase
 
 from accounts.tenancy.accounts import list_accounts
 from benchmarks.adoption import Traffic, fill
@@ -323,6 +324,8 @@ class RefusalTests(RefusalCase):
             execute("UPDATE messages SET role = 'human'")
         with self.assertRaisesMessage(CommandError, "carry it over with “manage.py adopt”"):
             migrate()
+        with self.assertRaisesMessage(CommandError, "carry it over with “manage.py adopt”"):
+            call_command("migrate", plan=True, stdout=StringIO())
         self.assertEqual(state(BASELINE), before)
 
     def test_a_database_without_sessions_is_carried_to_its_end(self) -> None:
@@ -341,6 +344,21 @@ class RefusalTests(RefusalCase):
         for wrong in (["--others"], ["--owner", "x"], ["--map", "x.y:a=b"], ["--zone", "Nowhere"]):
             code, _ = refusal("adopt", *wrong)
             self.assertEqual(code, 2)
+
+
+class NameTests(SimpleTestCase):
+    def test_a_schema_is_named_in_functions_as_sql_wants_it(self) -> None:
+        definition = f"""
+            CREATE FUNCTION "Old App".app_x() RETURNS int SET search_path TO '{NEXT}', 'pg_temp'
+            AS $$ SELECT count(*) FROM {NEXT}.accounts, "{NEXT}".sessions $$
+        """
+        self.assertEqual(
+            switching._renamed_in(definition, NEXT, "Old App"),
+            """
+            CREATE FUNCTION "Old App".app_x() RETURNS int SET search_path TO 'Old App', 'pg_temp'
+            AS $$ SELECT count(*) FROM "Old App".accounts, "Old App".sessions $$
+        """,
+        )
 
 
 class NewestTests(RefusalCase):
@@ -430,6 +448,18 @@ class NewestTests(RefusalCase):
         execute(f"UPDATE sessions SET meta = '{{}}' WHERE id = '{first}'")
         with self.a_turn_between_two_statements(first):
             adopting.carry(Choices(), silent)
+        self.one_change_of_a_long_session_counts_by_its_rows(first)
+
+    def one_change_of_a_long_session_counts_by_its_rows(self, session: str) -> None:
+        """It is carried before the old tables are held."""
+        execute(f"UPDATE sessions SET meta = '{{}}' WHERE id = '{session}'")
+        with (
+            patch.object(following, "FEW_ROWS", 5),
+            patch.object(following, "follow", wraps=following.follow) as follow,
+        ):
+            adopting.carry(Choices(), silent)
+        # Once because of its rows, and once at the end of each of two rounds.
+        self.assertEqual(follow.call_count, 3)
 
     @contextmanager
     def a_turn_between_two_statements(self, session: str) -> Iterator[None]:
@@ -472,7 +502,14 @@ class NewestTests(RefusalCase):
         self.assertIn("adopt --finish or adopt --undo", refusal("adopt", "--check")[1])
         self.assertEqual(
             {table: each["rows_after"] for table, each in report["tables"].items()},
-            {"sessions": 61, "messages": 444, "llm_requests": 241, "profiles": 19},
+            {
+                "accounts": 2,
+                "agent_instances": 3,
+                "sessions": 61,
+                "messages": 444,
+                "llm_requests": 241,
+                "profiles": 19,
+            },
         )
 
     def all_is_in_its_place(self) -> None:

@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO, StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, ClassVar
 from unittest import mock
 
@@ -26,7 +27,7 @@ from salient.database import embedded
 from salient.database.diagnosis import parameters
 from salient.database.upgrades.backups import dump, programs, restore
 from salient.database.upgrades.backups.archive import read_manifest
-from salient.database.upgrades.backups.contents import contents_of
+from salient.database.upgrades.backups.contents import checks, contents_of
 from salient.local.shared_process import SharedProcessError
 from salient.management.base import Misused, Refused
 from tests.support.commands import run_json
@@ -207,6 +208,38 @@ class BackupTests(BackupCase):
             self.assertEqual(signal.getsignal(signal.SIGTERM), handler)
         self.assertEqual({*self.folder.iterdir()}, before)
         self.assertEqual(catalog.rows(databases), [])
+
+    def test_names_with_dots_and_quotes_are_told_apart(self) -> None:
+        with scratch_database():
+            names = ('"a.b"."c"', 'a."b.c"', 'a."x""y"', "public.z")
+            execute('CREATE SCHEMA "a.b"; CREATE SCHEMA a')
+            for number, name in enumerate(names):
+                execute(f"CREATE TABLE {name} AS SELECT generate_series(1, {number}) AS id")
+            with psycopg.connect(**parameters()) as own:
+                found = contents_of(own)
+                self.assertEqual(
+                    {name: table.rows for name, table in found.items()},
+                    {'"a.b".c': 0, 'a."b.c"': 1, 'a."x""y"': 2, "public.z": 3},
+                )
+                for statement in checks(found):
+                    own.execute(statement)
+                own.execute('DELETE FROM a."b.c"')
+                with self.assertRaises(psycopg.errors.RaiseException):
+                    for statement in checks(found):
+                        own.execute(statement)
+
+    def test_a_servers_error_is_known_by_its_code_in_any_language(self) -> None:
+        said = (
+            "psql:<stdin>:3: FEHLER:  55P03: storniere Anfrage wegen Zeitüberschreitung\n"
+            "psql:<stdin>:3: ORT:  ProcessInterrupts, postgres.c:3400\n"
+        )
+        with TemporaryFile() as errors, self.assertRaises(programs.BackupProblem) as raised:
+            errors.write(said.encode())
+            programs.require_success("psql", subprocess.Popen(["false"]), errors)
+        self.assertEqual(raised.exception.sqlstate, "55P03")
+        self.assertEqual(
+            str(raised.exception), "psql: FEHLER:  storniere Anfrage wegen Zeitüberschreitung"
+        )
 
     def test_programs_that_are_older_than_the_server_are_named_in_one_line(self) -> None:
         with self.assertRaisesMessage(programs.BackupProblem, "install postgresql-client-97."):

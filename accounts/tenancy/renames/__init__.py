@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.models import Account, AccountStatus, FormerSlug
+from accounts.models import Account, AccountStatus, AuditAction, AuditEntry, FormerSlug
 from accounts.models.slugs import is_slug, validate_slug
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Invalid, Problem
@@ -23,6 +23,8 @@ from salient.ttl import forget_rows
 KEPT = timedelta(days=90)
 # One account cannot take the slugs of many: so many lead to it at once.
 MOST_FORMER = 20
+# Each rename writes all conversations of the account or agent anew: so many within so long.
+MOST_RENAMES, RENAMES_WITHIN = 6, timedelta(hours=1)
 # The conversations' rows hold the slug, too: a large account takes a while.
 RENAME_SECONDS = 600
 
@@ -64,7 +66,8 @@ def rename_account(account_id: UUID, slug: str, *, kept: timedelta = KEPT) -> Ac
 
     The slugs in its conversations follow, keys and tokens go on, and the old slug leads to the new
     one for the time `kept`. It may be one that the account had before. Raises SlugTaken, and
-    Invalid also where MOST_FORMER slugs lead to the account already.
+    Invalid also where MOST_FORMER slugs lead to the account already, or it was renamed
+    MOST_RENAMES times lately.
     """
     check_slug(slug)
     allow_long_statements()
@@ -72,6 +75,7 @@ def rename_account(account_id: UUID, slug: str, *, kept: timedelta = KEPT) -> Ac
     if account.slug == slug:
         return account
     _require_few(account, slug)
+    require_rest("accounts", account_id, "slug")
     former = account.slug
     account.config_folder = next((keep(account, slug) for keep in _keep_files), "")
     account.slug = slug
@@ -93,6 +97,18 @@ def _require_few(account: Account, slug: str) -> None:
     former = FormerSlug.objects.filter(account_id=account.pk, expires_at__gt=Now())
     if former.exclude(slug=slug).count() >= MOST_FORMER:
         raise Invalid.field("slug", f"{MOST_FORMER} former slugs lead here: that is the most")
+
+
+def require_rest(table: str, row_id: UUID, field: str) -> None:
+    """Raise Invalid where the row's slug was changed too often lately, by the audit log."""
+    lately = AuditEntry.objects.filter(
+        action=AuditAction.CHANGED,
+        object_type=table,
+        object_id=str(row_id),
+        created_at__gt=Now() - RENAMES_WITHIN,
+    )
+    if lately.filter(changes__has_key=field).count() >= MOST_RENAMES:
+        raise Invalid.field(field, f"renamed {MOST_RENAMES} times within the last hour: wait")
 
 
 def allow_long_statements() -> None:

@@ -23,14 +23,14 @@ from salient.ttl import TTLCache
 logger = logging.getLogger(__name__)
 
 # Which version of an instance this process serves: digest and row.
-_serving: TTLCache[UUID, tuple[str, UUID]] = TTLCache(seconds=3600)
+_serving: TTLCache[UUID, tuple[str, UUID]] = TTLCache(seconds=3600, of_rows=False)
 
 
 # The versions of drafts that were tried out here: instance and digest.
-_tried: TTLCache[tuple[UUID, str], UUID] = TTLCache(seconds=3600)
+_tried: TTLCache[tuple[UUID, str], UUID] = TTLCache(seconds=3600, of_rows=False)
 
 # Which errors of an instance this process has logged; each of its turns meets the same error.
-_logged: TTLCache[UUID, str] = TTLCache(seconds=3600)
+_logged: TTLCache[UUID, str] = TTLCache(seconds=3600, of_rows=False)
 
 # How many of the versions that served are tried, when files or what was published are broken.
 MOST_TRIED = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,23 @@ from django.db.migrations.recorder import MigrationRecorder
 # "SALIENT" in ASCII; the lock is of one database, not of the whole server.
 LOCK = 0x53414C49454E54
 TRY_EVERY_SECONDS = 0.5
+
+
+# What looks at the database with this alias, and raises where migrations must not change it.
+type Refuse = Callable[[str], None]
+_refusals: list[Refuse] = []
+
+
+def register_refusal(refuse: Refuse) -> None:
+    """Have `migrate` and its plan ask first; an app that knows of such databases registers it."""
+    _refusals.append(refuse)
+
+
+def require_migratable(alias: str, plan: Iterable[tuple[Any, bool]]) -> None:
+    """Raise what a registered look at the database raises, if the plan goes forwards."""
+    if any(not backwards for _, backwards in plan):
+        for refuse in _refusals:
+            refuse(alias)
 
 
 @contextmanager

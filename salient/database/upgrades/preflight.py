@@ -17,6 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.operations import RunPython
 
 from salient.database.upgrades import statements
+from salient.database.upgrades.lock import require_migratable
 from salient.database.upgrades.statements import Column, Effect, Lock, Time
 
 type Facts = dict[str, Any]
@@ -47,11 +48,12 @@ def preflight(alias: str, app: str | None = None, name: str | None = None) -> Fa
     A migration has `name`, `backwards`, `transaction` (all locks are held until its end) and
     `operations`; an operation has `does`, `reversible`, `loses_data`, `note` and `locks`, each with
     `table`, `rows` and `bytes` as PostgreSQL estimates them (None for a new table), `lock`, `time`.
-    Raises UnknownTarget.
+    Raises UnknownTarget, and what keeps the database from being migrated at all.
     """
     connection = connections[alias]
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(_targets(executor, app, name))
+    require_migratable(alias, plan)
     with _read_only(connection):
         preview = _Preview(connection)
         state = executor._create_project_state(with_applied_migrations=True)  # type: ignore[attr-defined]

@@ -31,16 +31,15 @@ class Command(migrate.Command):
         if options["json"]:
             raise Misused("--json goes with --plan.")
         with migration_lock(options["database"], self.report_wait):
-            if where := half_migrated(options["database"]):
-                raise CommandError(
-                    f"This database stands in the middle of the former migrations ({where}); "
-                    "nothing was changed. Run “manage.py migrate” of commit "
-                    f"{LAST_OF_FORMER_MIGRATIONS} first, then this one again."
-                )
+            require_whole(options["database"])
             super().handle(*args, **options)
 
     def show_plan(self, options: dict[str, Any]) -> None:
-        """Say what would be locked and for how long; it refuses nothing and changes nothing."""
+        """Say what would be locked and for how long; it changes nothing.
+
+        It refuses what `migrate` itself would refuse, in the same words.
+        """
+        require_whole(options["database"])
         target = options["app_label"], options["migration_name"]
         try:
             report = preflight(options["database"], *target)
@@ -55,3 +54,13 @@ class Command(migrate.Command):
 
     def report_wait(self) -> None:
         self.stderr.write("Another migrate runs on this database: waiting for its end.")
+
+
+def require_whole(alias: str) -> None:
+    """Raise CommandError for a database that stands in the middle of the former migrations."""
+    if where := half_migrated(alias):
+        raise CommandError(
+            f"This database stands in the middle of the former migrations ({where}); "
+            "nothing was changed. Run “manage.py migrate” of commit "
+            f"{LAST_OF_FORMER_MIGRATIONS} first, then this one again."
+        )

@@ -9,6 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from salient.actors import Actor, acting
+from salient.database.upgrades.pending import Migrations
+from salient.management.base import Refused
 from salient.tasks.worker import Worker
 
 
@@ -24,6 +26,8 @@ class Command(BaseCommand):
         worker = Worker(threading.Event())
         with acting(Actor("command", "worker", "worker")):
             if options["once"]:
+                if (problem := Migrations().find_problem()) is not None:
+                    raise Refused(problem)
                 worker.run_once()
                 return
             signal.signal(signal.SIGTERM, lambda _number, _frame: worker.stop())

@@ -11,9 +11,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from accounts.admin.base import Extra, PlatformModelAdmin
+from accounts.admin.base import Extra
 from accounts.admin.formatting import row_link
 from sessions_app.admin.conversations.texts import (
+    HeldRowsAdmin,
     hidden,
     mark_hidden,
     note_list,
@@ -46,7 +47,7 @@ class ProfileChangeList(ChangeList):
 
 
 @admin.register(Profile)
-class ProfileAdmin(PlatformModelAdmin[Profile]):
+class ProfileAdmin(HeldRowsAdmin[Profile]):
     menu_group, menu_place = "Conversations", 6
     forbidden = frozenset({"add"})
     changelist_class = ProfileChangeList

@@ -6,16 +6,22 @@ from collections.abc import Iterable
 from typing import Any, cast
 from uuid import UUID
 
+from django.contrib import messages
+from django.db.models import Model
 from django.db.models.options import Options
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
+from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.formatting import quiet
 from accounts.admin.lists.keyset import KeysetChangeList
 from accounts.members import support_access
 from accounts.models import Account, User
 from sessions_app.evals.saved_chats import own_sessions
 from sessions_app.models import SavedChat
+from sessions_app.operations.lifecycle.holds import await_placing, is_held
+
+HELD = "A legal hold covers the conversation: nothing of it can be changed or deleted."
 
 
 def hidden() -> SafeString:
@@ -47,6 +53,34 @@ def hidden_chats(request: HttpRequest, chats: Iterable[SavedChat]) -> set[UUID]:
         return set()
     own = own_sessions(cast(User, request.user).pk, copied.values())
     return {chat for chat, session in copied.items() if session not in own}
+
+
+class HeldRowsAdmin[M: Model](PlatformModelAdmin[M]):
+    """Pages of rows with texts of a session (`session_id`): what a legal hold covers stays."""
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        may = super().has_change_permission(request, obj)
+        return may and not self._is_held(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        may = super().has_delete_permission(request, obj)
+        return may and not self._is_held(request, obj)
+
+    def render_change_form(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+        """Say why the form is none."""
+        if getattr(named.get("obj"), "is_held", False):
+            self.message_user(request, HELD, messages.WARNING)
+        return super().render_change_form(request, *args, **named)
+
+    def _is_held(self, request: HttpRequest, row: Any) -> bool:
+        """Ask once for a row; where it is to be changed, no hold is placed until that is done."""
+        if row is None or row.session_id is None:
+            return False
+        if not hasattr(row, "is_held"):
+            if request.method == "POST":
+                await_placing(row.account_id)
+            row.is_held = is_held(row.account_id, row.session_id)
+        return bool(row.is_held)
 
 
 class HidingChangeList(KeysetChangeList):

@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
 
-from accounts.admin.base import Extra, PlatformModelAdmin
+from accounts.admin.base import Extra
 from accounts.admin.formatting import badge, link
 from accounts.members import support_access
-from sessions_app.admin.conversations.texts import hidden_chats, note_chat
+from sessions_app.admin.conversations.texts import HeldRowsAdmin, hidden_chats, note_chat
 from sessions_app.admin.evals.forms import PARTS, TURNS, SavedChatForm
 from sessions_app.admin.evals.pages import EvalPages
 from sessions_app.models import SavedChat, SavedChatRun
@@ -24,7 +24,7 @@ MORE_TURNS = 3
 
 
 @admin.register(SavedChat)
-class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
+class SavedChatAdmin(HeldRowsAdmin[SavedChat]):
     """A test chat belongs to one agent for good, because its runs do."""
 
     menu_group, menu_place = "Conversations", 5

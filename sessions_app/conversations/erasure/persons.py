@@ -62,7 +62,7 @@ class Person:
             try:
                 value = str(UUID(value))
             except ValueError as error:
-                raise ValidationError("This is no session's id.") from error
+                raise ValidationError(f"“{value}” is no session's id.") from error
         return cls(account_id, IdentifierKind(kind), value)
 
     @property

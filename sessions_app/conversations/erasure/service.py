@@ -39,7 +39,13 @@ from sessions_app.models import (
     Session,
     TurnCancellation,
 )
-from sessions_app.operations.lifecycle.holds import Held, holds_of, note_refusal, with_hold
+from sessions_app.operations.lifecycle.holds import (
+    Held,
+    await_placing,
+    holds_of,
+    note_refusal,
+    with_hold,
+)
 from sessions_app.operations.lifecycle.receipts import of_person, sign
 from sessions_app.turns.abandoned import settle_of_dead_processes
 from sessions_app.turns.problems import TurnInProgress
@@ -194,8 +200,10 @@ def _look_on(person: Person, receipt_id: UUID) -> bool:
             _finish(person, receipt)
             return False
         place, masks = passes[position["place"]]
-        if masks and holds_of(person.account_id).exists():
-            raise Held("A text that names the person")
+        if masks:
+            await_placing(person.account_id)
+            if holds_of(person.account_id).exists():
+                raise Held("A text that names the person")
         found = look(person, place, position["after"])
         if found.ids:
             _note(person, receipt, place, found.ids, masks=masks)

@@ -9,9 +9,8 @@ from django.core.management.base import CommandParser
 from django.urls import reverse
 
 from accounts.demo import EMAIL, ensure_key, ensure_login, login_exists, stored_key
-from accounts.tenancy.lookups import find_account
 from agents.config import ConfigError
-from agents.demo import ACCOUNT, INSTANCE, ModelChoice, ensure_instance, settle_model
+from agents.demo import ModelChoice, Place, ensure_instance, find, settle_model
 from agents.runtime.providers import describe_model
 from salient.management.base import Refused, ReportingCommand
 from sessions_app import demo
@@ -58,18 +57,19 @@ class Command(ReportingCommand):
         if options["reset_password"] and not options["full"]:
             password = ensure_login(reset_password=True) if write else None
             return {"login": login_facts(password), "written": write}
-        root, password, key = root_url(options["host"], options["port"]), None, existing_key()
-        if write:
-            account = ensure_instance()
+        root, password = root_url(options["host"], options["port"]), None
+        place = ensure_instance() if write else find()
+        key = stored_key(place.account, key_file()) if place.account else None
+        if write and place.account:
             password = ensure_login(reset_password=options["reset_password"])
-            key = ensure_key(account, key_file())
-        choice = chosen_model(write=write)
+            key = ensure_key(place.account, key_file())
+        choice = chosen_model(place, write=write)
         made = demo.fill(turns=options["turns"]) if options["full"] and write else {}
         return {
-            **addresses(root),
+            **addresses(root, place),
             "login": login_facts(password),
             "api_key": key,
-            "curl": curl_lines(root, key or "YOUR_KEY"),
+            "curl": curl_lines(root, place, key or "YOUR_KEY"),
             "model": choice.model,
             "good_for": describe_model(choice.model),
             "notes": choice.notes,
@@ -104,7 +104,7 @@ class Command(ReportingCommand):
 
 def refuse_other_accounts(*, sure: bool) -> None:
     """Raise Refused, unless `sure`, for a database that is used for more than the demo."""
-    others = demo.foreign_accounts(besides=[ACCOUNT])
+    others = demo.foreign_accounts(besides=find().slugs[:1])
     if others and not sure:
         some = ", ".join(others[:5])
         raise Refused(
@@ -113,9 +113,9 @@ def refuse_other_accounts(*, sure: bool) -> None:
         )
 
 
-def chosen_model(*, write: bool) -> ModelChoice:
+def chosen_model(place: Place, *, write: bool) -> ModelChoice:
     try:
-        return settle_model(write=write)
+        return settle_model(place, write=write)
     except ConfigError as error:
         raise Refused(f"The demo's files have errors; correct or remove them:\n{error}") from error
     except OSError as error:
@@ -127,19 +127,14 @@ def key_file() -> Path:
     return Path(settings.BASE_DIR) / KEY_FILE
 
 
-def existing_key() -> str | None:
-    account = find_account(ACCOUNT)
-    return stored_key(account, key_file()) if account else None
-
-
 def root_url(host: str, port: str) -> str:
     host = EVERYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def addresses(root: str) -> dict[str, str]:
+def addresses(root: str, place: Place) -> dict[str, str]:
     return {
-        "chat_url": root + reverse("sessions:page", args=[ACCOUNT, INSTANCE]),
+        "chat_url": root + reverse("sessions:page", args=place.slugs),
         "admin_url": root + reverse("admin:index"),
         "docs": "README.md and docs/",
     }
@@ -158,13 +153,13 @@ def password_words(login: Mapping[str, Any]) -> str:
     return "made and shown by the next make run"
 
 
-def curl_lines(root: str, key: str) -> dict[str, str]:
+def curl_lines(root: str, place: Place, key: str) -> dict[str, str]:
     """Return curl commands that work as they are; the last two need SESSION of `first_turn`."""
     call = f'-H "Authorization: Bearer {key}"'
     post = f'{call} -H "Content-Type: application/json" -d'
-    chat = f"{root}{reverse('sessions:chat', args=[ACCOUNT, INSTANCE])}"
-    stream = f"{root}{reverse('sessions:stream', args=[ACCOUNT, INSTANCE])}"
-    history = f"{root}{reverse('sessions:history', args=[ACCOUNT, INSTANCE])}"
+    chat = f"{root}{reverse('sessions:chat', args=place.slugs)}"
+    stream = f"{root}{reverse('sessions:stream', args=place.slugs)}"
+    history = f"{root}{reverse('sessions:history', args=place.slugs)}"
     first = f"""curl -s {chat} {post} '{{"message": "My name is Ada."}}'"""
     again = '{\\"message\\": \\"What is my name?\\", \\"session_id\\": \\"$SESSION\\"}'
     return {

@@ -6,9 +6,16 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
+from accounts.tenancy.accounts import read_account
 from accounts.tenancy.context import platform_context
 from salient.management.base import Misused, ReportingCommand
-from sessions_app.operations.lifecycle.accounts import begin, check, count_rows, work
+from sessions_app.operations.lifecycle.accounts import (
+    begin,
+    check,
+    count_rows,
+    unfinished_of,
+    work,
+)
 from sessions_app.operations.lifecycle.receipts import of_account
 
 
@@ -26,14 +33,21 @@ class Command(ReportingCommand):
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
-        account = find_account(options["account"])
-        if options["dry_run"]:
-            check(account)
-            with platform_context():
-                return {"account": account.slug, "found": count_rows(account.pk)}
-        if options["reason"] is None:
-            raise Misused("Say why: --reason.")
-        receipt = work(begin(account, reason=options["reason"], actor="erase_account"))
+        slug, is_dry = options["account"], options["dry_run"]
+        # Its row is gone before the last steps.
+        ordered = unfinished_of(slug) if read_account(slug) is None else None
+        if ordered is None:
+            account = find_account(slug)
+            if is_dry:
+                check(account)
+                with platform_context():
+                    return {"account": slug, "found": count_rows(account.pk)}
+            if options["reason"] is None:
+                raise Misused("Say why: --reason.")
+            ordered = begin(account, reason=options["reason"], actor="erase_account")
+        elif is_dry:
+            return {"account": slug, "found": ordered.remaining}
+        receipt = work(ordered)
         return {
             "ok": receipt.finished_at is not None,
             "receipt": of_account(receipt),

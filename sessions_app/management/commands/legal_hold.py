@@ -80,7 +80,7 @@ def _sessions(account: Account, options: Mapping[str, Any]) -> list[UUID]:
         try:
             return [UUID(options["session"])]
         except ValueError as error:
-            raise Refused("This is no session's id.") from error
+            raise Refused(f"--session: “{options['session']}” is no session's id.") from error
     kind = IdentifierKind.EMAIL if options["email"] else IdentifierKind.END_USER
     text = options["email"] or options["end_user"]
     if not text:

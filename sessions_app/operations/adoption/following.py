@@ -21,8 +21,10 @@ from sessions_app.operations.adoption.state import BEFORE, State, Step, holding,
 
 # ruff: noqa: S608 - built from constants only
 SESSIONS_AT_ONCE: Final = 500
-# So few changes are carried while the old tables are held.
-FEW: Final = 10
+# So few rows are carried while the old tables are held: a change may be of a long session.
+FEW_ROWS: Final = 300
+# A long session that is written all the time is never caught up with.
+MOST_ROUNDS: Final = 100
 _NOTE: Final = """
     CREATE FUNCTION {before}.note_{what}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
         SET search_path = pg_catalog, {before}, pg_temp AS $$
@@ -122,11 +124,26 @@ def _next_sessions(source: Source, mark: str | None) -> list[UUID]:
     return [row_id for (row_id,) in source.catalog.rows(query)]
 
 
-def pending(catalog: Catalog) -> int:
-    """Return how many changes are noted, up to one more than are carried at once."""
-    most = SESSIONS_AT_ONCE + 1
-    query = f"SELECT count(*) FROM (SELECT FROM {BEFORE}.changes LIMIT {most}) AS noted"
-    return int(catalog.rows(query)[0][0])
+def rows_waiting(source: Source) -> int:
+    """Count the sessions that the next changes are of, with their rows; these are carried again."""
+    changed = source.catalog.rows(
+        f"SELECT DISTINCT session_id FROM (SELECT session_id FROM {BEFORE}.changes "
+        f"ORDER BY number LIMIT {SESSIONS_AT_ONCE}) AS noted"
+    )
+    ids = [session_id for (session_id,) in changed if session_id is not None]
+    counts = [
+        sql.SQL("(SELECT count(*) FROM {} WHERE session_id = ANY({}::uuid[]))").format(
+            source.of_old(table), sql.Literal(ids)
+        )
+        for table in ("messages", "llm_requests", "profiles")
+    ]
+    if len(ids) < len(changed):
+        counts += [
+            sql.SQL("(SELECT count(*) FROM {})").format(source.of_old(table))
+            for table in ("accounts", "agent_instances")
+        ]
+    [(rows,)] = source.catalog.rows(sql.SQL("SELECT {}").format(sql.SQL(" + ").join(counts)))
+    return len(changed) + int(rows)
 
 
 def follow(state: State, source: Source) -> int:
@@ -161,8 +178,10 @@ def _first_moment(source: Source, ids: list[UUID]) -> str | None:
 
 
 def catch_up(state: State, source: Source) -> None:
-    """Follow until no more than a few changes are left, whatever goes on."""
-    while pending(state.catalog) > FEW:
+    """Follow until no more than a few rows are left, whatever goes on."""
+    for _ in range(MOST_ROUNDS):
+        if rows_waiting(source) <= FEW_ROWS:
+            break
         with one_moment(state.catalog):
             follow(state, source)
     with one_moment(state.catalog):

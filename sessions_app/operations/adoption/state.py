@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -112,7 +112,12 @@ def alone() -> Iterator[None]:
         row = own.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()
         if not row or not row[0]:
             raise Refused("This database is being adopted at the moment.")
-        yield
+        try:
+            yield
+        finally:
+            # Given back before the next step begins: a server notices a closed connection later.
+            with suppress(psycopg.Error):
+                own.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 def _conninfo() -> str:

@@ -14,11 +14,11 @@ from psycopg import sql
 from salient.management.base import Refused
 from sessions_app.operations.adoption.carrying import Source
 from sessions_app.operations.adoption.following import (
-    FEW,
+    FEW_ROWS,
     catch_up,
     drop_triggers,
     follow,
-    pending,
+    rows_waiting,
     unwatch,
 )
 from sessions_app.operations.adoption.rows import Catalog
@@ -53,7 +53,7 @@ def switch(state: State, source: Source) -> None:
         catch_up(state, source)
         with holding(state.catalog, list(held), "ACCESS EXCLUSIVE"):
             began = time.monotonic()
-            if pending(state.catalog) <= FEW:
+            if rows_waiting(source) <= FEW_ROWS:
                 follow(state, source)
                 for table in tables:
                     _rename(state.catalog, sql.Identifier(state.home, table), ASIDE + table)
@@ -137,7 +137,13 @@ def _rewrite_functions(catalog: Catalog, old: str, new: str) -> None:
         "AND position(%s in pg_get_functiondef(oid)) > 0 AND prokind = 'f'",
         [new, old],
     ):
-        catalog.run(definition.replace(old, new))
+        catalog.run(_renamed_in(definition, old, new))
+
+
+def _renamed_in(definition: str, old: str, new: str) -> str:
+    """Write the new schema's name as SQL wants it: as a text in SET, as an identifier elsewhere."""
+    text, name = sql.Literal(new).as_string(), sql.Identifier(new).as_string()
+    return definition.replace(f"'{old}'", text).replace(f'"{old}"', old).replace(old, name)
 
 
 def _point(catalog: Catalog, key: tuple[str, str, str, str]) -> None:

@@ -33,7 +33,8 @@ _UNANSWERED = f"""
         SELECT account_id, llm_request_id,
             count(*) FILTER (WHERE role <> 'assistant') AS asked,
             count(*) FILTER (WHERE role = 'assistant') AS answered
-        FROM messages WHERE llm_request_id IS NOT NULL GROUP BY account_id, llm_request_id
+        FROM messages AS own WHERE llm_request_id IS NOT NULL AND {of_account("own")}
+        GROUP BY account_id, llm_request_id
     ) AS said ON said.account_id = own.account_id AND said.llm_request_id = own.id
     WHERE {of_account("own")} AND own.reserved_cost IS NOT NULL AND own.request_body IS NOT NULL
         AND sessions.deleted_at IS NULL
@@ -78,10 +79,10 @@ _FORGET_TOTALS = f"""
     WITH found (account_id, id) AS ({_OTHER_TOTALS})
     DELETE FROM usage_totals WHERE day IN (SELECT split_part(id, ' ', 2)::date FROM found)
 """
-_HELD = """
+_HELD = f"""
     WITH held AS MATERIALIZED (
-        SELECT account_id, agent_instance_id, reserved_cost FROM llm_requests
-        WHERE completion_status = 'running'
+        SELECT account_id, agent_instance_id, reserved_cost FROM llm_requests AS own
+        WHERE completion_status = 'running' AND {of_account("own")}
     )
 """
 _OTHER_RUNNING = """

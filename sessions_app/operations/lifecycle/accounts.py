@@ -28,7 +28,7 @@ from sessions_app.models import (
     Session,
     TurnCancellation,
 )
-from sessions_app.operations.lifecycle.holds import holds_of, note_refusal
+from sessions_app.operations.lifecycle.holds import await_placing, holds_of, note_refusal
 from sessions_app.operations.lifecycle.receipts import of_account, sign
 
 logger = logging.getLogger(__name__)
@@ -134,6 +134,14 @@ def erasure_of(account_id: UUID) -> AccountErasure | None:
     return rows.exclude(step=WITHDRAWN).first()
 
 
+def unfinished_of(slug: str) -> AccountErasure | None:
+    """Return the newest erasure that goes on, of an account that had this slug."""
+    with platform_context():
+        rows = AccountErasure.objects.filter(slug=slug, finished_at=None).exclude(step=WITHDRAWN)
+        found: AccountErasure | None = rows.first()
+    return found
+
+
 def read(erasure_id: UUID) -> AccountErasure:
     with platform_context():
         found: AccountErasure = AccountErasure.objects.get(pk=erasure_id)
@@ -198,6 +206,7 @@ def _locked(account_id: UUID) -> Account | None:
 
     Whoever resumes it or holds it at this moment comes before or after, never between.
     """
+    await_placing(account_id)
     rows = Account.objects.filter(pk=account_id, status=AccountStatus.DELETED)
     account: Account | None = rows.select_for_update().first()
     return None if account is None or holds_of(account_id).exists() else account

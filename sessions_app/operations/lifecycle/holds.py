@@ -1,4 +1,8 @@
-"""Legal holds: what they cover, and the refusal of whatever would erase that."""
+"""Legal holds: what they cover, and the refusal of whatever would change or erase that.
+
+Whoever changes or erases texts of a conversation asks here first, in the same transaction. Placing
+a hold waits until those transactions have ended: what is there when `place` returns stays.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +15,25 @@ from django.db.models.functions import Now
 
 from accounts.audit.notes import note
 from accounts.audit.reasons import clean_reason
-from accounts.models import Account
+from accounts.tenancy.locks import lock_rows
 from agents.models import AgentInstance
 from salient.api.problems import Problem
 from sessions_app.models import LegalHold, Session
 
+HOLDS = "legal holds"
 NO_REASON = "Say why: a file number. Whoever releases it has to know."
 
 
 class Held(Problem):
-    """It is kept for legal reasons, and nothing of it can be deleted."""
+    """It is kept for legal reasons: nothing of it can be changed or deleted."""
 
     status = HTTPStatus.CONFLICT
     code = "legal_hold"
 
     def __init__(self, what: str = "This") -> None:
-        super().__init__(f"{what} is kept for legal reasons: a legal hold forbids to delete it.")
+        super().__init__(
+            f"{what} is kept for legal reasons: a legal hold forbids to change or delete it."
+        )
 
 
 def place(
@@ -42,11 +49,11 @@ def place(
     Raises ValidationError without a reason, and where the account has no such session.
     """
     reason = clean_reason(reason, missing=NO_REASON)
-    # Whoever erases the account or the session at this moment comes to an end before.
-    list(Account.objects.select_for_update(no_key=True).filter(pk=account_id))
+    # Whoever changes or erases something at this moment comes to an end before.
+    lock_rows(HOLDS, account_id)
     if session_id is not None:
         rows = Session.objects.filter(account_id=account_id, pk=session_id, deleted_at=None)
-        if not rows.select_for_update(no_key=True):
+        if not rows.exists():
             raise ValidationError("The account has no such session, or it was erased already.")
     made: LegalHold = LegalHold.objects.create(
         account_id=account_id,
@@ -62,6 +69,14 @@ def release(hold: LegalHold, *, actor: str) -> bool:
     """End a hold; False where it had ended. Inside the platform context."""
     rows = LegalHold.objects.in_force().filter(account_id=hold.account_id, pk=hold.pk)
     return bool(rows.update(released_at=Now(), released_by=actor[:255]))
+
+
+def await_placing(account_id: UUID) -> None:
+    """Let no hold be placed in the account until this transaction ends; inside a context.
+
+    The holds that are read after it are those that count for all that the transaction erases.
+    """
+    lock_rows(HOLDS, account_id, shared=True)
 
 
 def holds_of(account_id: UUID) -> QuerySet[LegalHold]:
@@ -93,12 +108,19 @@ def _covering() -> QuerySet[LegalHold]:
     )
 
 
+def is_held(account_id: UUID, session_id: UUID) -> bool:
+    """Whether nothing of the session may be changed or erased; one query, inside a context."""
+    mine = Session.objects.filter(account_id=account_id, pk=session_id)
+    return bool(with_hold(mine).exists())
+
+
 def require_free(session: Session) -> None:
-    """Raise Held where nothing of the session may be erased; one query, inside a context."""
-    whole = Q(agent_instance_id=None, session_id=None)
-    mine = Q(agent_instance_id=session.agent_instance_id) | Q(session_id=session.pk)
-    holds = LegalHold.objects.in_force().filter(account_id=session.account_id)
-    if holds.filter(whole | mine).exists():
+    """Raise Held where nothing of the session may be changed or erased; inside a context.
+
+    No hold is placed from here to the end of the transaction.
+    """
+    await_placing(session.account_id)
+    if is_held(session.account_id, session.pk):
         raise Held("This conversation")
 
 

@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.tenancy.context import platform_context, tenant_context
 from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.models import LLMRequest, Retention, Session, UsageDay, UsageTotal
-from sessions_app.operations.lifecycle.holds import Held, holds_of, with_hold, without_hold
+from sessions_app.operations.lifecycle.holds import (
+    Held,
+    await_placing,
+    holds_of,
+    with_hold,
+    without_hold,
+)
 from sessions_app.turns.problems import TurnInProgress
 
 # So many conversations are emptied, and so many empty ones deleted, in one transaction.
 BATCH, BATCH_OF_FIGURES = 20, 200
+
+# A session's place in the queue: its last activity and its id.
+type Place = tuple[datetime, UUID]
 
 
 def set_days(account_id: UUID, *, texts: int | None, figures: int | None) -> Retention:
@@ -58,14 +67,14 @@ def apply_all(seconds: float) -> int:
 
 def apply(rule: Retention, *, end: float = float("inf")) -> int:
     """Erase what is due in one account; return how many sessions lost their texts."""
-    erased = 0
+    erased, after = 0, None
     while time.monotonic() <= end:
         # Whoever has set other days meanwhile is obeyed from the next batch on.
         if not _is_in_force(rule):
             return erased
-        some = _erase_texts(rule)
+        some, after = _erase_texts(rule, after)
         erased += some
-        if not some:
+        if after is None:
             break
     else:
         return erased
@@ -101,12 +110,21 @@ def _due(rule: Retention) -> QuerySet[Session]:
     return rows.filter(~Exists(running), last_activity_at__lt=before)
 
 
-def _erase_texts(rule: Retention) -> int:
+def _erase_texts(rule: Retention, after: Place | None) -> tuple[int, Place | None]:
+    """Empty some sessions behind a place; return how many, and the place of the last one tried.
+
+    A session that cannot be emptied now is left to the next run, so that it keeps nobody waiting.
+    None where no session is left.
+    """
     with tenant_context(rule.account_id):
         due = without_hold(_due(rule)).order_by("last_activity_at", "pk")
-        wanted = list(due.values_list("pk", flat=True)[:BATCH])
+        if after is not None:
+            moment, pk = after
+            same = Q(last_activity_at=moment, pk__gt=pk)
+            due = due.filter(Q(last_activity_at__gt=moment) | same)
+        wanted = list(due.values_list("last_activity_at", "pk")[:BATCH])
         # Asked again under the lock: somebody may have written since.
-        rows = _due(rule).filter(pk__in=wanted).order_by("pk")
+        rows = _due(rule).filter(pk__in=[pk for _, pk in wanted]).order_by("pk")
         erased = 0
         for session in rows.select_for_update(no_key=True):
             # Somebody may write or hold it at this moment.
@@ -115,7 +133,7 @@ def _erase_texts(rule: Retention) -> int:
                 erased += 1
     if erased:
         _note(rule, erased_sessions=F("erased_sessions") + erased)
-    return erased
+    return erased, wanted[-1] if wanted else None
 
 
 def _erase_figures(rule: Retention) -> int:
@@ -124,6 +142,7 @@ def _erase_figures(rule: Retention) -> int:
         return 0
     before = timezone.now() - timedelta(days=rule.figures_days)
     with platform_context():
+        await_placing(rule.account_id)
         if holds_of(rule.account_id).exists():
             # A day's sums are of all conversations, also of those that are held.
             return 0

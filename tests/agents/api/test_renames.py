@@ -293,6 +293,17 @@ class TakenTests(RenameCase):
             self.rename_account("one")
         self.assertIsNone(find_account("three"))
 
+    def test_nobody_renames_back_and_forth_all_day(self) -> None:
+        """Each time all rows of the conversations are written anew, and turns wait."""
+        with mock.patch.object(accounts, "MOST_RENAMES", 2):
+            for rename, first in ((self.rename_account, "acme"), (self.rename_agent, "bot")):
+                rename("zenith")
+                rename(first)
+                with self.assertRaisesMessage(Invalid, "within the last hour"):
+                    rename("zenith")
+                # Nothing is renamed by this, nor counted.
+                rename(first)
+
     def test_a_slug_under_which_files_lie_goes_to_nobody_even_when_it_is_released(self) -> None:
         self.rename_account(kept=timedelta(0))
         with self.assertRaises(IntegrityError):

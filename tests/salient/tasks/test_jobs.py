@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from unittest import mock
 
+from asgiref.sync import async_to_sync
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.tasks import TaskResultStatus
-from django.test import TransactionTestCase
+from django.test import TransactionTestCase, override_settings
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
@@ -16,8 +20,11 @@ import accounts.management.jobs
 import agents.management.jobs  # noqa: F401 - registers its jobs
 import sessions_app.management.jobs
 from accounts.webhooks.outbox import tell_owners
+from salient.observability import genai, tracing
 from salient.tasks import jobs
 from salient.tasks.worker import Worker
+from tests.support.commands import refusal
+from tests.support.servers.otlp_sink import OTLPSink
 
 NAMES = {
     "accounts.management.jobs.forget_old_refusals",
@@ -115,6 +122,78 @@ class JobTests(TransactionTestCase):
         self.assertEqual(DBTaskResult.objects.successful().count(), len(NAMES))
         jobs.tidy(timezone.now() + jobs.RETENTION * 2)
         self.assertEqual(DBTaskResult.objects.successful().count(), 0)
+
+
+class SpanTests(TransactionTestCase):
+    def test_each_task_is_a_span_also_one_that_fails(self) -> None:
+        DBTaskResult.objects.create(
+            task_path=tell_owners.module_path,
+            args_kwargs={"args": [], "kwargs": {}},
+            backend_name="default",
+            run_after=timezone.now(),
+        )
+        with (
+            OTLPSink() as sink,
+            mock.patch.dict(os.environ, {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.url}),
+            override_settings(OTEL_EXPORTER_OTLP_ENDPOINT=sink.url),
+        ):
+            tracing.start()
+            try:
+                Worker(threading.Event()).run_once()
+            finally:
+                async_to_sync(tracing.stop)()
+
+        spans = {span.attributes[genai.TASK]: span for span in sink.spans if "task" in span.name}
+        self.assertEqual(set(spans), {*NAMES, tell_owners.module_path})
+        self.assertEqual(spans[SETTLE].name, "task settle_abandoned")
+        self.assertEqual({span.parent for span in spans.values()}, {""})
+        failed = {
+            path: each.attributes["error.type"] for path, each in spans.items() if each.is_error
+        }
+        self.assertEqual(failed, {tell_owners.module_path: "TypeError"})
+
+
+class PendingTests(TransactionTestCase):
+    """A migration of the code is not applied: its jobs would meet tables that they do not know."""
+
+    def setUp(self) -> None:
+        self.applied = MigrationRecorder.Migration.objects.filter(app="sessions_app").latest("id")
+        self.addCleanup(self.applied.save)
+        self.applied.delete()
+        self.stop = threading.Event()
+        self.worker = Worker(self.stop)
+        self.calls: list[threading.Event] = []
+
+    def serve(self, until: threading.Event, *, once: bool) -> None:
+        self.calls.append(until)
+        until.wait(10)
+
+    def test_the_worker_waits_and_goes_on_by_itself(self) -> None:
+        thread = threading.Thread(target=self.worker._serve, args=("sender", self.serve))
+        thread.start()
+        with self.assertLogs("salient.tasks", "WARNING") as log:
+            self.assertTrue(self.worker._round())
+            self.assertEqual((waiting(), self.calls), ([], []))
+            self.applied.save()
+            self.assertTrue(self.worker._round())
+        self.assertIn("pending", log.output[0])
+        done = DBTaskResult.objects.successful().values_list("task_path", flat=True)
+        self.assertEqual(sorted(done), sorted(NAMES))
+        while not self.calls:
+            thread.join(0.01)
+        self.assertFalse(self.calls[0].is_set())
+
+        self.applied.delete()
+        with self.assertLogs("salient.tasks", "WARNING"):
+            self.worker._round()
+        self.assertTrue(self.calls[0].is_set())
+        self.worker.stop()
+        thread.join(10)
+        self.assertFalse(thread.is_alive())
+
+    def test_what_is_due_now_is_refused(self) -> None:
+        self.assertIn("manage.py migrate", refusal("worker", "--once")[1])
+        self.assertEqual(waiting(), [])
 
 
 def planned() -> int:

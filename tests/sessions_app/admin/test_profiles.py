@@ -9,7 +9,7 @@ from django.test import TestCase
 from accounts.models import AuditEntry
 from accounts.tenancy.context import platform_context
 from sessions_app.models import Profile
-from tests.support.factories import make_profile, make_session
+from tests.support.factories import make_hold, make_profile, make_session
 from tests.support.people import make_root, opened
 
 LIST = "/admin/sessions_app/profile/"
@@ -68,3 +68,18 @@ class ProfilePages(TestCase):
         self.assertEqual(answer.status_code, 302)
         with platform_context():
             self.assertFalse(Profile.objects.exists())
+
+    def test_what_a_hold_covers_is_neither_changed_nor_deleted(self) -> None:
+        self.access()
+        make_hold(self.session)
+        self.assertContains(self.get(f"{self.page}/change/"), "A legal hold covers")
+        selected = {"action": "delete_selected", "_selected_action": self.profile.pk, "post": "yes"}
+        for path, form in (
+            (f"{self.page}/change/", {"customer_name": "Forged"}),
+            (f"{self.page}/delete/", {"post": "yes"}),
+            (LIST, selected),
+        ):
+            with self.subTest(path):
+                self.client.post(path, form, secure=True)
+                with platform_context():
+                    self.assertEqual(Profile.objects.get().customer_name, CANARY)

@@ -13,7 +13,13 @@ from accounts.tenancy.context import platform_context, tenant_context
 from sessions_app.conversations.feedback import decide
 from sessions_app.models import Message, MessageFeedback, Role, Session
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_instance, make_key, make_message, make_session
+from tests.support.factories import (
+    make_hold,
+    make_instance,
+    make_key,
+    make_message,
+    make_session,
+)
 from tests.support.worlds import World
 
 
@@ -72,6 +78,26 @@ class FeedbackTests(World, TestCase):
 
         self.assertEqual(await self.feedback(), [(1, "")])
         self.assertEqual(await self.of_session(turn["session_id"]), 1)
+
+    async def test_a_hold_keeps_what_was_said_and_lets_more_be_said(self) -> None:
+        ada = await self.visitor()
+        turn, other = await self.answer_for(ada), await self.answer_for(ada)
+        await self.rate(ada, turn["message_id"], {"rating": "bad", "comment": "why"})
+        session = await sync_to_async(self.session_of)(turn["session_id"])
+        await sync_to_async(make_hold)(session)
+
+        for body in ({"rating": "good"}, {"rating": "bad", "comment": "x"}, {"rating": None}):
+            refused = await self.rate(ada, turn["message_id"], body)
+            self.assertEqual((refused.status, refused.json()["code"]), (409, "legal_hold"), body)
+        again = await self.rate(ada, turn["message_id"], {"rating": "bad", "comment": "why"})
+        more = await self.rate(ada, other["message_id"], {"rating": "good"})
+
+        self.assertEqual((again.status, more.status), (200, 200))
+        self.assertEqual(await self.feedback(), [(-1, "why"), (1, "")])
+
+    def session_of(self, session_id: str) -> Session:
+        with tenant_context(self.account.pk):
+            return Session.objects.get(pk=session_id)
 
     async def test_another_opinion_is_open_again_and_the_same_one_is_not(self) -> None:
         ada = await self.visitor()

@@ -14,7 +14,13 @@ from sessions_app.models import CompletionStatus, LLMRequest, Session
 from tests.accounts.member_worlds import browser_of, make_member
 from tests.sessions_app.session_worlds import ConversationWorld
 from tests.support.api_client import ApiClient
-from tests.support.factories import make_account, make_instance, make_llm_request, make_session
+from tests.support.factories import (
+    make_account,
+    make_hold,
+    make_instance,
+    make_llm_request,
+    make_session,
+)
 from tests.support.people import make_staff
 from tests.support.worlds import counts
 
@@ -116,6 +122,23 @@ class ChangeTests(ConversationWorld, TestCase):
         emptied = await self.change(self.api, session, title=None, metadata=None)
         self.assertEqual((emptied.json()["title"], emptied.json()["metadata"]), (None, {}))
         self.assertEqual((await self.change(self.api, session)).json(), emptied.json())
+
+    async def test_a_hold_keeps_title_and_metadata(self) -> None:
+        session = (await self.create(self.api, title="Old")).json()["id"]
+
+        def hold() -> None:
+            with tenant_context(self.account.pk):
+                row = Session.objects.get(pk=session)
+            make_hold(row)
+
+        await sync_to_async(hold)()
+        refused = await self.change(self.api, session, title="New")
+        self.assertEqual((refused.status, refused.json()["code"]), (409, "legal_hold"))
+        changed = await self.change(
+            self.api, session, title="Old", metadata={"a": "b"}, status="closed"
+        )
+        self.assertEqual((changed.status, changed.json()["metadata"]), (200, {"a": "b"}))
+        self.assertEqual((await self.change(self.api, session, metadata=None)).status, 409)
 
     async def test_visitors_and_end_users_rename_their_own_and_see_no_metadata(self) -> None:
         for who in (await self.start(), await self.start(sub="cleo")):

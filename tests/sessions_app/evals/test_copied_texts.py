@@ -18,7 +18,7 @@ from salient.api.problems import NotFound, Problem
 from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
-from tests.support.factories import make_message, make_session
+from tests.support.factories import make_hold, make_message, make_session
 from tests.support.worlds import EvalPagesWorld, counts
 
 CANARY = "Canary 4711"
@@ -178,6 +178,17 @@ class DeletionTests(CopyWorld, TestCase):
         self.run_chat(second)
         self.delete(self.source)
         self.assertNotIn(CANARY, self.everything())
+
+    def test_what_a_hold_covers_is_neither_changed_nor_deleted(self) -> None:
+        self.open_access()
+        make_hold(self.source)
+        page = self.change_page(self.copy)
+        self.assertContains(self.browser.get(page, secure=True), "A legal hold covers")
+        delete = reverse("admin:sessions_app_savedchat_delete", args=[self.copy.pk])
+        for path, form in ((page, {"name": "Other", "says_1": "x"}), (delete, {"post": "yes"})):
+            self.assertEqual(self.browser.post(path, form, secure=True).status_code, 403, path)
+        with platform_context():
+            self.assertEqual(SavedChat.objects.get(pk=self.copy.pk).name, "From life")
 
     def test_other_conversations_stay(self) -> None:
         other = self.chat("by hand", name="by hand")

@@ -30,6 +30,7 @@ from agents.instances.renames import rename_agent
 from sessions_app.operations.doctor.agents_in_use import models_in_use
 from sessions_app.operations.integrity import service
 from sessions_app.operations.integrity.checks import NAMED, Check
+from sessions_app.operations.lifecycle.accounts import tables as of_accounts
 from tests.support.commands import refusal, run
 from tests.support.factories import (
     make_account,
@@ -44,6 +45,14 @@ from tests.support.worlds import World
 
 # ruff: noqa: S608 - built from names of this module
 NOWHERE = "'00000000-0000-7000-8000-000000000000'"
+
+
+def scans(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the nodes of a plan that read a table and are run."""
+    if "Relation Name" in node and node.get("One-Time Filter") != "false":
+        yield node
+    for child in node.get("Plans", []):
+        yield from scans(child)
 
 
 @dataclass(frozen=True)
@@ -265,6 +274,33 @@ class CheckIntegrityTests(World, TestCase):
         self.assertEqual((code, found), self.found("--account", "acme", "--fix", "--dry-run"))
         code, found = self.found("--account", "acme", "--fix")
         self.assertEqual((code, found["running"]["mended"]), (0, 1))
+
+    def test_of_one_account_no_other_rows_are_read(self) -> None:
+        statements: list[str] = []
+
+        def note(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
+            if "found (account_id, id)" in sql:
+                cursor = context["cursor"].cursor
+                statements.append(cursor.mogrify(sql, params))
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(note):
+            service.check_integrity(self.account)
+
+        # Which days have sums at all is asked of all accounts.
+        tables = {"accounts", *of_accounts()} - {"usage_totals"}
+        self.assertGreater(len(statements), 20)
+        for statement in statements:
+            with platform_context(), connection.cursor() as cursor:
+                cursor.execute("EXPLAIN (FORMAT JSON) " + statement.replace("%", "%%"))
+                [[plan]] = cursor.fetchone()
+            for node in scans(plan["Plan"]):
+                if node["Relation Name"] not in tables:
+                    continue
+                with self.subTest(table=node["Relation Name"], statement=statement):
+                    conditions = [str(value) for key, value in node.items() if "Cond" in key]
+                    said = " ".join([*conditions, str(node.get("Filter"))])
+                    self.assertRegex(said, "account_id =|id = ")
 
     def test_rows_that_a_policy_hides_are_not_taken_for_lost(self) -> None:
         with connection.cursor() as cursor:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +14,8 @@ from typing import Any
 from unittest import mock
 
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError
-from django.test import Client, TestCase, override_settings
+from django.db import DatabaseError, OperationalError, connection
+from django.test import Client, TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from accounts.members.staff_roles import StaffRole, group_of
@@ -145,6 +148,19 @@ class AccountErasureTests(TestCase):
             receipt = self.erase()
         self.assertEqual((receipt.finished_at, receipt.signature), (None, ""))
         self.assertEqual(set(receipt.remaining), {"files"})
+
+    def test_the_command_goes_on_when_only_files_were_left(self) -> None:
+        kept = mock.patch("sessions_app.operations.lifecycle.accounts.shutil.rmtree")
+        with kept, self.assertRaises(SystemExit):
+            run("erase_account", "acme", "--reason", "T-1")
+        self.assertIsNone(find_account("acme"))
+        found = run_json("erase_account", "acme", "--dry-run")["found"]
+        self.assertEqual(list(found), ["files"])
+
+        shutil.rmtree(self.base / "acme")
+
+        self.assertIn("The erasure is complete", run("erase_account", "acme"))
+        self.assertIn("no account “acme”", refusal("erase_account", "acme")[1])
 
     def test_only_an_archived_account_without_holds_is_erased(self) -> None:
         with self.assertRaisesMessage(ValidationError, "Archive the account first"):
@@ -334,6 +350,20 @@ class RetentionTests(World):
         self.assertEqual(retention.apply(rule), 0)
         self.assertEqual(self.spoken(), kept)
 
+    def test_what_cannot_be_erased_now_keeps_nobody_waiting(self) -> None:
+        answering, held = self.conversation(90), self.conversation(80)
+        make_llm_request(
+            make_session(self.instance, copied_from=answering.pk),
+            completion_status=CompletionStatus.RUNNING,
+        )
+        self.hold(session_id=make_session(self.instance, copied_from=held.pk).pk)
+        self.conversation(70)
+        self.conversation(60)
+        self.days(30)
+        with mock.patch.object(retention, "BATCH", 1):
+            self.assertEqual(jobs.apply_retention.func(), 2)
+        self.assertEqual(self.spoken(), {answering.pk, held.pk})
+
     def test_without_days_nothing_ends(self) -> None:
         old = self.conversation(3000)
         self.days(None)
@@ -453,6 +483,44 @@ class HoldTests(World):
         self.assertEqual(left["what"], "agent bot")
         self.assertIn("no hold", refusal("legal_hold", "acme", "--release", hold["id"])[1])
         self.assertIn("--reason", refusal("legal_hold", "acme", "--agent", "bot")[1])
+        wrong = ("legal_hold", "acme", "--session", "4711", "--reason", "F 9")
+        self.assertIn("--session: “4711” is no session's id", refusal(*wrong)[1])
+
+
+class PlacingTests(TransactionTestCase):
+    def test_a_hold_is_not_in_force_before_what_is_being_erased_is_gone(self) -> None:
+        """Else conversations could go after whoever placed the hold was told that it holds."""
+        session = make_session()
+        waited: list[str] = []
+
+        def place() -> None:
+            try:
+                with platform_context():
+                    with connection.cursor() as cursor:
+                        cursor.execute("SET LOCAL lock_timeout = '10ms'")
+                    holds.place(session.account_id, reason="File 9", actor="olaf")
+            except OperationalError as error:
+                waited.append(str(error.__cause__ and error.__cause__.sqlstate))  # type: ignore[attr-defined]
+            finally:
+                connection.close()
+
+        account_id = session.account_id
+        ways: list[tuple[Any, Callable[[], object]]] = [
+            (
+                tenant_context(account_id),
+                lambda: leave_tombstone(Session.objects.get(pk=session.pk)),
+            ),
+            (platform_context(), lambda: accounts._locked(account_id)),
+        ]
+        for context, begin_to_erase in ways:
+            placing = threading.Thread(target=place)
+            with context:
+                begin_to_erase()
+                placing.start()
+                placing.join(10)
+        self.assertEqual(waited, ["55P03", "55P03"])
+        with platform_context():
+            self.assertFalse(LegalHold.objects.exists())
 
 
 class PageTests(World):

@@ -151,7 +151,9 @@ class Adaptation:
 
 
 _UNCHANGED = Adaptation()
-_remembered: TTLCache[tuple[str, str], Adaptation] = TTLCache(seconds=REMEMBERED_SECONDS)
+_remembered: TTLCache[tuple[str, str], Adaptation] = TTLCache(
+    seconds=REMEMBERED_SECONDS, of_rows=False
+)
 
 
 def adaptation_for(url: str, model: str) -> Adaptation:

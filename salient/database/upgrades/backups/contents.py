@@ -6,6 +6,7 @@ MD5 hashes: it finds what was lost or broken, and is no proof against somebody w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -48,6 +49,9 @@ CHECK = """
         END IF;
     END $check$;
 """
+# A name that stands without quotes, and a table's name with its schema.
+_PLAIN = re.compile(r'[^".]+')
+_PARTS = re.compile(r'("(?:[^"]|"")+"|[^".]+)\.("(?:[^"]|"")+"|[^".]+)')
 
 
 class Table(NamedTuple):
@@ -59,23 +63,40 @@ class Table(NamedTuple):
 
 
 def contents_of(connection: Connection[Any]) -> dict[str, Table]:
-    """Return the tables by "schema.name", as the connection's transaction sees them."""
+    """Return the tables by their names with the schema, as the connection's transaction sees them.
+
+    A name is written as SQL has it: schema.table, in double quotes where it needs them.
+    """
     connection.execute(AS_TEXT)
     return {
-        f"{schema}.{name}": _table(connection, schema, name, columns or [])
+        full_name(schema, name): _table(connection, schema, name, columns or [])
         for schema, name, columns in connection.execute(TABLES).fetchall()
     }
 
 
+def full_name(schema: str, name: str) -> str:
+    return ".".join(
+        part if _PLAIN.fullmatch(part) else sql.Identifier(part).as_string()
+        for part in (schema, name)
+    )
+
+
+def _parts(name: str) -> list[str]:
+    """Split what full_name has joined."""
+    found = _PARTS.fullmatch(name)
+    if found is None:
+        raise ValueError(f"{name!r} is no table's name")
+    return [part[1:-1].replace('""', '"') if part[0] == '"' else part for part in found.groups()]
+
+
 def _table(connection: Connection[Any], schema: str, name: str, columns: list[str]) -> Table:
-    [(rows, digest)] = connection.execute(_digest(f"{schema}.{name}", columns)).fetchall()
+    [(rows, digest)] = connection.execute(_digest([schema, name], columns)).fetchall()
     return Table(rows, digest, columns)
 
 
-def _digest(table: str, columns: list[str]) -> sql.Composed:
+def _digest(table: list[str], columns: list[str]) -> sql.Composed:
     return sql.SQL(DIGEST).format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
-        table=sql.Identifier(*table.split(".", 1)),
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)), table=sql.Identifier(*table)
     )
 
 
@@ -84,7 +105,7 @@ def checks(tables: Mapping[str, Table]) -> Iterator[str]:
     yield f"{AS_TEXT};"
     for name, table in tables.items():
         check = sql.SQL(CHECK).format(
-            digest=_digest(name, table.columns),
+            digest=_digest(_parts(name), table.columns),
             rows=sql.Literal(table.rows),
             hash=sql.Literal(table.hash),
             name=sql.Literal(name),

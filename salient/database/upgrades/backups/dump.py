@@ -35,7 +35,7 @@ from salient.database.upgrades.backups.programs import (
 HIDDEN = """
     SELECT relname, row_security_active(pg_class.oid) FROM pg_class
     JOIN pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE relkind = 'r' AND nspname || '.' || relname = ANY(%s)
+    WHERE relkind = 'r' AND (nspname, relname) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
         AND (row_security_active(pg_class.oid) OR NOT has_table_privilege(pg_class.oid, 'SELECT'))
     ORDER BY relname
 """
@@ -74,8 +74,9 @@ def make_backup(path: Path) -> Manifest:
 
 
 def require_all_rows(connection: psycopg.Connection[Any]) -> None:
-    tables = [f"{schema}.{name}" for schema, name, _ in connection.execute(TABLES).fetchall()]
-    found = connection.execute(HIDDEN, [tables]).fetchall()
+    tables = connection.execute(TABLES).fetchall()
+    schemas, names = [row[0] for row in tables], [row[1] for row in tables]
+    found = connection.execute(HIDDEN, [schemas, names]).fetchall()
     if found:
         table, is_filtered = found[0]
         why = "row-level security hides rows from it" if is_filtered else "it may not read"

@@ -24,8 +24,20 @@ NAMES = ("pg_dump", "pg_restore", "psql")
 VERSIONS = "/usr/lib/postgresql"
 
 
+# How psql writes the server's errors with VERBOSITY=verbose, in any language: the severity, the
+# SQLSTATE, the message.
+_SERVER_ERROR = re.compile(r"(\w+): +([0-9A-Z]{5}): (.*)")
+
+
 class BackupProblem(Exception):
-    """Why there is no backup, or why it cannot be restored; one line."""
+    """Why there is no backup, or why it cannot be restored; one line.
+
+    `sqlstate` is the server's code, where psql has told it.
+    """
+
+    def __init__(self, message: str, *, sqlstate: str = "") -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 class Programs:
@@ -105,6 +117,9 @@ def require_success(name: str, process: subprocess.Popen[bytes], errors: IO[byte
         return
     errors.seek(0)
     lines = errors.read().decode(errors="replace").strip().splitlines()
+    if told := next(filter(None, map(_SERVER_ERROR.search, lines)), None):
+        severity, code, message = told.groups()
+        raise BackupProblem(f"{name}: {severity}:  {message}", sqlstate=code)
     marked = [line for line in lines if re.search(r"error:|ERROR:|FATAL:", line)]
     reason = [*marked, *lines, f"it ended with {process.returncode}"][0]
     raise BackupProblem(f"{name}: {re.sub(rf'^{name}:(?:<stdin>:[0-9]+:)? ', '', reason)}")

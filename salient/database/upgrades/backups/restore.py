@@ -32,7 +32,8 @@ from salient.database.upgrades.backups.programs import (
 
 # A database in use gives its tables up when its transactions have ended; others wait meanwhile.
 LOCK_TIMEOUT, TRIES, PAUSE_SECONDS = "2s", 10, 0.5
-BUSY = ("lock timeout", "deadlock detected")
+# lock_not_available and deadlock_detected.
+BUSY = {"55P03", "40P01"}
 # What stands in the way of a restore, and goes with --replace: views and sequences go with them.
 OBJECTS = """
     SELECT format('DROP %s IF EXISTS %s CASCADE', kind, name) FROM (
@@ -185,7 +186,7 @@ def _load_over(path: Path, manifest: Manifest, programs: Programs, before: list[
         try:
             return _load(path, manifest, programs, before)
         except BackupProblem as problem:
-            if not tries_left or not any(words in str(problem) for words in BUSY):
+            if not tries_left or problem.sqlstate not in BUSY:
                 raise
             time.sleep(PAUSE_SECONDS)
     return None
@@ -193,7 +194,7 @@ def _load_over(path: Path, manifest: Manifest, programs: Programs, before: list[
 
 def _load(path: Path, manifest: Manifest, programs: Programs, before: list[str]) -> None:
     """Run `before`, the dump and the checks as one transaction."""
-    options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+    options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose"]
     tables = {name: Table(**table) for name, table in manifest["tables"].items()}
     with (
         TemporaryFile() as errors,
