@@ -25,6 +25,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
 from accounts.admin.changes.links import page_of, place_of
+from accounts.admin.lists.private import SEALED, SEARCHED, SearchedList, sealed
 from accounts.audit import timeline
 from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import Account
@@ -58,7 +59,7 @@ class NamedLookups[M: Model](admin.ModelAdmin[M]):
 
     def lookup_names(self, request: HttpRequest) -> set[str]:
         """Return the parameters of the address that narrow the list."""
-        names = {SEARCH_VAR} if self.get_search_fields(request) else set()
+        names = {SEARCH_VAR, SEALED} if self.get_search_fields(request) else set()
         return names | {self._parameter(each) for each in self.get_list_filter(request)}
 
     def _parameter(self, list_filter: Any) -> str:
@@ -95,7 +96,7 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
     menu_place = 100
     # What the admin does not offer: "add", "change" or "delete".
     forbidden: frozenset[str] = frozenset()
-    changelist_class: type[ChangeList] = ChangeList
+    changelist_class: type[ChangeList] = SearchedList
     # The columns of the list that are amounts, besides fields that are numbers.
     list_numbers: Collection[str] = ()
     # What the ready-made roles may do here (accounts/members/staff_roles.py).
@@ -204,13 +205,19 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         return super().changelist_view(request, context)
 
     def for_address(self, query: QueryDict) -> QueryDict:
-        """Return what narrows the list as an address may show it: without the secrets of keys."""
+        """Return what narrows the list as an address may show it.
+
+        The secrets of keys are taken out, and what may be a text of a person is encrypted.
+        """
         searched = query.get(SEARCH_VAR, "")
-        if (clean := without_secrets(searched)) == searched:
-            return query
-        shown = query.copy()
-        shown[SEARCH_VAR] = clean
-        return shown
+        if (clean := without_secrets(searched)) != searched:
+            query = query.copy()
+            query[SEARCH_VAR] = clean
+        return sealed(query, self.private_names())
+
+    def private_names(self) -> frozenset[str]:
+        """Name the parameters of the address that may hold texts of people."""
+        return SEARCHED
 
     def refuse_lookups(self, request: HttpRequest) -> HttpResponse | None:
         """Return a page that names the filters that the list does not have; None for none."""

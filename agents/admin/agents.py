@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -21,6 +20,7 @@ from accounts.admin import registry
 from accounts.admin.changes.renames import RenamableAdmin
 from accounts.admin.changes.suspensions import SuspendableAdmin
 from accounts.admin.formatting import badge, list_address, quiet
+from accounts.admin.lists.private import SearchedList
 from accounts.audit import timeline
 from accounts.keys.services import keys_for_agent, keys_of_agent
 from accounts.limits.budgets import budgets_of_agent
@@ -98,7 +98,7 @@ def first_override(data: dict[str, Any]) -> dict[str, str]:
     return {key: value for key, value in wanted.items() if value and value.strip()}
 
 
-class AgentList(ChangeList):
+class AgentList(SearchedList):
     """Adds why each agent cannot answer, in one query for all of them."""
 
     def get_results(self, request: HttpRequest) -> None:
