@@ -1,0 +1,20 @@
+from django.db import migrations, models
+from django.db.models.functions import Collate, Lower
+
+from salient.database.indexes import AddIndexConcurrently
+
+
+class Migration(migrations.Migration):
+    """Find people and the invited by their address, or by how it begins."""
+
+    atomic = False
+    dependencies = [("accounts", "0012_renames")]
+
+    operations = [
+        AddIndexConcurrently(
+            "user", models.Index(Collate(Lower("email"), "C"), name="ix_users_email_start")
+        ),
+        AddIndexConcurrently(
+            "invitation", models.Index(Lower("email"), name="ix_invitations_email")
+        ),
+    ]
