@@ -1,3 +1,4 @@
+from django.contrib.postgres.fields import ArrayField
 from django.db import migrations, models
 from django.db.models.functions import Collate, Lower
 
@@ -16,5 +17,13 @@ class Migration(migrations.Migration):
         ),
         AddIndexConcurrently(
             "invitation", models.Index(Lower("email"), name="ix_invitations_email")
+        ),
+        # Only its help: pages say "agent" of what is an agent instance here.
+        migrations.AlterField(
+            "apikey",
+            "instance_ids",
+            ArrayField(
+                models.UUIDField(), blank=True, default=list, help_text="Empty: every agent."
+            ),
         ),
     ]

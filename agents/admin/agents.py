@@ -272,15 +272,15 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
         # Neither is good or bad: no green and red signs.
         return badge("draft", "info") if getattr(instance, "with_draft", False) else "-"
 
-    @admin.action(description="Activate selected agent instances", permissions=["change"])
+    @admin.action(description="Activate selected agents", permissions=["change"])
     def activate(self, request: HttpRequest, chosen: QuerySet[AgentInstance]) -> Any:
         return self._set_status(request, chosen, InstanceStatus.ACTIVE)
 
-    @admin.action(description="Deactivate selected agent instances", permissions=["change"])
+    @admin.action(description="Deactivate selected agents", permissions=["change"])
     def deactivate(self, request: HttpRequest, chosen: QuerySet[AgentInstance]) -> Any:
         return self._set_status(request, chosen, InstanceStatus.INACTIVE)
 
-    @admin.action(description="Archive selected agent instances", permissions=["change"])
+    @admin.action(description="Archive selected agents", permissions=["change"])
     def archive(self, request: HttpRequest, chosen: QuerySet[AgentInstance]) -> Any:
         return self._set_status(request, chosen, InstanceStatus.ARCHIVED)
 
@@ -296,7 +296,7 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
         return self.render_page(
             request,
             "admin/instance/status_of_many.html",
-            f"{change.verb} {len(instances)} agent instances?",
+            f"{change.verb} {len(instances)} agents?",
             change=change,
             instances=instances,
             action=request.POST["action"],

@@ -38,7 +38,7 @@ class AgentInstance(TenantModel):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     account = account_key("agent_instances")
-    instance_slug = models.CharField(max_length=63, validators=[validate_slug])
+    instance_slug = models.CharField("slug", max_length=63, validators=[validate_slug])
     agent_type = models.CharField(max_length=50, default="simple_chat")
     display_name = models.CharField(max_length=255)
     status = models.CharField(
@@ -69,6 +69,7 @@ class AgentInstance(TenantModel):
 
     class Meta:
         db_table = "agent_instances"
+        verbose_name = "agent"
         ordering = ["account_id", "instance_slug"]
         constraints = [
             models.UniqueConstraint(
@@ -118,7 +119,12 @@ class FormerAgentSlug(TenantModel):
     pk = models.CompositePrimaryKey("account_id", "agent_instance_id", "instance_slug")
     account = account_key()
     agent_instance = models.ForeignKey(
-        AgentInstance, models.DB_CASCADE, related_name="+", db_constraint=False, db_index=False
+        AgentInstance,
+        models.DB_CASCADE,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        verbose_name="agent",
     )
     instance_slug = models.CharField(max_length=63)
     created_at = models.DateTimeField(db_default=Now())
@@ -191,6 +197,7 @@ class ConfigVersion(TenantModel):
         related_name="config_versions",
         db_constraint=False,
         db_index=False,
+        verbose_name="agent",
     )
     digest = models.CharField(max_length=64, editable=False)
     content = models.JSONField(editable=False)

@@ -82,7 +82,7 @@ class InstancePageTests(PagesTestCase):
         page = self.home()
         for key, value, place in (
             ("model", "scripted:echo", "everybody&#x27;s file"),
-            ("temperature", "0.5", "instance file"),
+            ("temperature", "0.5", "agent file"),
             ("retries", "4", "published here"),
             ("history_limit", "20", "default"),
         ):
