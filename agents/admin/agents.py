@@ -254,7 +254,7 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
     @admin.display(description="status", ordering="status")
     def state(self, instance: AgentInstance) -> SafeString:
         status = InstanceStatus(instance.status)
-        shown = badge(status.label, STATES[status])
+        shown = badge(status.value, STATES[status])
         if reason := instance.suspended_reason:
             # An active agent that is suspended answers nobody: it is not called active beside it.
             before = "" if status == InstanceStatus.ACTIVE else shown

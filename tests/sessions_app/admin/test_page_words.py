@@ -47,6 +47,15 @@ class FormatTests(SimpleTestCase):
         # For machines.
         self.assertEqual({used for _, used in found}, {"|date:'c'"})
 
+    def test_no_template_puts_a_unit_beside_a_bare_number(self) -> None:
+        found = [
+            path.name
+            for path in TEMPLATES.rglob("*.html")
+            if re.search(r"\$\{\{|\}\} ?m?s\b", path.read_text(encoding="utf-8"))
+        ]
+
+        self.assertEqual(found, [])
+
     def test_a_moment_names_its_zone(self) -> None:
         time = datetime(2026, 9, 1, 14, 5, 9, tzinfo=UTC)
 
