@@ -162,8 +162,15 @@ class AccountAdmin(RenamableAdmin[Account]):
             reason = form.cleaned_data["reason"] if form else ""
             return self._change(request, chosen, wanted, reason)
         title = f"{wanted.verb} {_names(chosen)}"
-        return self.render_page(
-            request, "admin/account_status.html", title, accounts=chosen, change=wanted, form=form
+        return self.ask_about_many(
+            request,
+            title,
+            [(each, f"{each.name}, now {status_badge(each)['name']}") for each in chosen],
+            key="id",
+            verb=wanted.verb,
+            means=wanted.means,
+            is_dangerous=wanted.dangerous,
+            form=form if chosen else None,
         )
 
     def _change(

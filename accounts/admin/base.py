@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IS_POPUP_VAR, SOURCE_MODEL_VAR, TO_FIELD_VAR
 from django.contrib.admin.utils import flatten_fieldsets, get_fields_from_path, unquote
 from django.contrib.admin.views.main import (
@@ -21,6 +22,7 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, Validat
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
@@ -186,6 +188,27 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         """Answer with a page of our own inside the admin's frame."""
         shared = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
         return TemplateResponse(request, template, shared | context, status=status, headers=headers)
+
+    def ask_about_many(
+        self,
+        request: HttpRequest,
+        title: str,
+        rows: Iterable[tuple[M, str]],
+        *,
+        key: str = ACTION_CHECKBOX_NAME,
+        sent: Mapping[str, str] | None = None,
+        **context: Any,
+    ) -> TemplateResponse:
+        """Ask before several rows are changed; `rows` have what is said of each beside its name.
+
+        The page's form sends `sent` and each row's id as `key`; admin/many.html shows `context`.
+        """
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        rows = list(rows)
+        ids = [(key, row.pk) for row, _more in rows]
+        context["sent"] = [*(sent or {}).items(), *ids] if ids else []
+        context["rows"] = [(reverse(name, args=[row.pk]), str(row), more) for row, more in rows]
+        return self.render_page(request, "admin/many.html", title, **context)
 
     def no_such_row(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Lead to the admin's first page, with a message that names the missing row."""

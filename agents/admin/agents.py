@@ -293,13 +293,14 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
             number = set_status(instances, status)
             self.message_user(request, f"{number} {change.done}.", messages.SUCCESS)
             return None
-        return self.render_page(
+        return self.ask_about_many(
             request,
-            "admin/instance/status_of_many.html",
             f"{change.verb} {len(instances)} agents?",
-            change=change,
-            instances=instances,
-            action=request.POST["action"],
+            [(each, f"of {each.account.slug}, now {each.status}") for each in instances],
+            sent={"action": request.POST["action"], "sure": "yes"},
+            verb=change.verb,
+            means=change.means,
+            is_dangerous=change.dangerous,
         )
 
 

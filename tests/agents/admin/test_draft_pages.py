@@ -548,7 +548,7 @@ class StatusTests(PagesTestCase):
         listed = reverse("admin:agents_agentinstance_changelist")
         form = {"action": "deactivate", "_selected_action": [self.instance.pk, other.pk]}
         question = self.client.post(listed, form, secure=True)
-        self.assertContains(question, "Yes, deactivate them")
+        self.assertContains(question, 'value="Deactivate"')
         self.assertEqual(self.stored().status, InstanceStatus.ACTIVE)
         self.client.post(listed, form | {"sure": "yes"}, secure=True)
 
