@@ -319,6 +319,7 @@ def agents_of(request: HttpRequest, account: Account) -> dict[str, Any]:
             (agent, figures.get(agent.pk, {}), faults.get(agent.pk, "")) for agent in agents
         ],
         "agents_page": agents_page(account.pk),
+        "may_add_agents": admin.site.get_model_admin(AgentInstance).has_add_permission(request),
     }
 
 

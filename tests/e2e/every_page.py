@@ -2,7 +2,7 @@
 
 python -m tests.e2e.every_page [part of an address …]
 
-The suite looks at each kind of page at one width (test_pages.py); this takes half an hour.
+The suite looks at each kind of page at one width (test_pages.py); this takes ten minutes.
 """
 
 from __future__ import annotations
