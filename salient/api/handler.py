@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, set_script_prefix
 
@@ -44,7 +44,7 @@ KEEP_ALIVE_COMMENT = b": still here\n\n"
 TAKE_FILES = ("/ag-ui", "/ui-messages")
 
 # Gets a refused call, the names in its path, and the problem.
-type Listener = Callable[[ASGIRequest, Mapping[str, str], Problem], None]
+type Listener = Callable[[HttpRequest, Mapping[str, str], Problem], None]
 _listeners: list[Listener] = []
 
 

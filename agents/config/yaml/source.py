@@ -120,6 +120,7 @@ class _Builder:
 
     def _events(self) -> Iterator[Any]:
         try:
+            event: Any
             for event in yaml.parse(self.text, Loader=_Loader):
                 # The end of a block has no signs of its own: it lies where the next key begins.
                 if event.end_mark.index > event.start_mark.index:
