@@ -75,7 +75,11 @@ def lose_the_session(page: Page) -> None:
     """What is written is a draft soon; what is written after the session's end stays in the tab."""
     agent, script = page.url, "**/config-editor*.js"
     held: list[Route] = []
-    page.route(script, held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(script, hold)
     with page.expect_request(script):
         page.click(".configuration .tools a >> nth=0", no_wait_after=True)
     # Also what is typed before the page's script is there.
