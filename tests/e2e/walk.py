@@ -84,8 +84,8 @@ def lose_the_session(page: Page) -> None:
         page.click(".configuration .tools a >> nth=0", no_wait_after=True)
     # Also what is typed before the page's script is there.
     page.fill("#id_text", "retries: 4\n")
-    page.unroute(script)
     held[0].continue_()
+    page.unroute(script)
     expect(page.locator("[data-saved]")).to_contain_text("Draft saved at")
     page.context.clear_cookies(name="sessionid")
     page.fill("#id_text", "retries: 3\n")
@@ -180,5 +180,5 @@ def suspend(page: Page) -> None:
     page.click("#result_list a:text-is('Walkers')")
     page.click("text=Suspend…")
     page.fill("#id_reason", "Invoice 17 is unpaid")
-    page.click("button:text-is('Suspend')")
+    page.click("input[value=Suspend]")
     expect_message(page, "suspended")
