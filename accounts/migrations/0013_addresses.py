@@ -2,20 +2,17 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import migrations, models
 from django.db.models.functions import Collate, Lower
 
-from salient.database.indexes import AddIndexConcurrently
-
 
 class Migration(migrations.Migration):
     """Find people and the invited by their address, or by how it begins."""
 
-    atomic = False
     dependencies = [("accounts", "0012_renames")]
 
     operations = [
-        AddIndexConcurrently(
+        migrations.AddIndex(
             "user", models.Index(Collate(Lower("email"), "C"), name="ix_users_email_start")
         ),
-        AddIndexConcurrently(
+        migrations.AddIndex(
             "invitation", models.Index(Lower("email"), name="ix_invitations_email")
         ),
         # Only its help: pages say "agent" of what is an agent instance here.

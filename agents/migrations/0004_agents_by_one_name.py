@@ -1,4 +1,3 @@
-import accounts.models.slugs
 import django.db.models.deletion
 from django.db import migrations, models
 
@@ -14,13 +13,6 @@ class Migration(migrations.Migration):
         migrations.AlterModelOptions(
             name="agentinstance",
             options={"ordering": ["account_id", "instance_slug"], "verbose_name": "agent"},
-        ),
-        migrations.AlterField(
-            model_name="agentinstance",
-            name="instance_slug",
-            field=models.CharField(
-                max_length=63, validators=[accounts.models.slugs.validate_slug], verbose_name="slug"
-            ),
         ),
         migrations.AlterField(
             model_name="configdraft",

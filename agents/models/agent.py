@@ -38,7 +38,7 @@ class AgentInstance(TenantModel):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     account = account_key("agent_instances")
-    instance_slug = models.CharField("slug", max_length=63, validators=[validate_slug])
+    instance_slug = models.CharField(max_length=63, validators=[validate_slug])
     agent_type = models.CharField(max_length=50, default="simple_chat")
     display_name = models.CharField(max_length=255)
     status = models.CharField(
@@ -108,6 +108,11 @@ class AgentInstance(TenantModel):
             return account_slug, self.instance_slug
         account, _, instance = self.config_folder.partition("/")
         return account, instance
+
+
+# Its name on pages alone: as an argument it would have to stand in a migration, with the validator.
+_slug: Any = AgentInstance._meta.get_field("instance_slug")
+_slug.verbose_name = "slug"
 
 
 class FormerAgentSlug(TenantModel):
