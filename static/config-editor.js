@@ -40,7 +40,13 @@ for (const box of document.querySelectorAll(".yaml-editor")) {
   const shown = form.elements.shown;
   const typed = () => JSON.stringify(
     [...new FormData(form)].filter(([name]) => name !== "seen" && name !== "shown"));
-  let kept = typed();
+  // What was typed while this script was loading is not kept yet. A page that was gone back to shows
+  // what stood there before, which nobody has typed into it.
+  const wasTyped = performance.getEntriesByType("navigation")[0]?.type === "navigate"
+    && [...form.elements].some((field) => (field.type === "checkbox"
+      ? field.checked !== field.defaultChecked : field.type !== "hidden"
+        && field.defaultValue !== undefined && field.value !== field.defaultValue));
+  let kept = wasTyped ? "" : typed();
   const status = document.querySelector("[data-saved]");
   let waits = 0;
   let saving = null;
@@ -79,14 +85,16 @@ for (const box of document.querySelectorAll(".yaml-editor")) {
         + "log in, and put it back.";
     }
   };
+  const saveSoon = () => {
+    clearTimeout(waits);
+    waits = setTimeout(() => {
+      if (typed() === kept) return;
+      saving = (saving || Promise.resolve()).then(save).finally(() => { saving = null; });
+    }, 2000);
+  };
   if (status) {
-    form.addEventListener("input", () => {
-      clearTimeout(waits);
-      waits = setTimeout(() => {
-        if (typed() === kept) return;
-        saving = (saving || Promise.resolve()).then(save).finally(() => { saving = null; });
-      }, 2000);
-    });
+    form.addEventListener("input", saveSoon);
+    if (wasTyped) saveSoon();
   }
   form.addEventListener("submit", (event) => {
     clearTimeout(waits);

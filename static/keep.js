@@ -9,6 +9,7 @@
   const isTyped = (field) => field.name && !field.readOnly && !field.disabled
     && (field.matches("textarea, select:not([multiple])")
       || (field.matches("input") && ["text", "number", "email", "url"].includes(field.type)));
+  const isChanged = (field) => field.defaultValue !== undefined && field.value !== field.defaultValue;
   const typed = (form) => [...form.elements].filter(isTyped);
   const valuesOf = (form) => Object.fromEntries(typed(form).map((each) => [each.name, each.value]));
 
@@ -65,8 +66,11 @@
       if (!differs || isSaved) store.removeItem(here);
       else offer(form, kept);
     }
+    const isNew = performance.getEntriesByType("navigation")[0]?.type === "navigate";
     for (const each of forms) {
       let waits = 0;
+      // What was typed while this script was loading.
+      if (isNew && !form && typed(each).some(isChanged)) write(each, false);
       each.addEventListener("input", () => {
         clearTimeout(waits);
         waits = setTimeout(write, 300, each, false);

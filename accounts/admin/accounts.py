@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -23,6 +22,7 @@ from accounts.admin.changes.renames import RenamableAdmin
 from accounts.admin.changes.suspensions import ReasonForm, save_typed
 from accounts.admin.formatting import badge, link, list_address, quiet
 from accounts.admin.lists.key_states import key_badge
+from accounts.admin.lists.private import SearchedList
 from accounts.audit import timeline
 from accounts.audit.log import newest_entries, shown
 from accounts.keys.services import keys_of
@@ -59,7 +59,7 @@ class StatusFilter(admin.SimpleListFilter):
         return queryset.filter(status=self.value()) if self.value() else queryset
 
 
-class AccountList(ChangeList):
+class AccountList(SearchedList):
     """Adds each account's figures, in as many queries for fifty accounts as for one."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -162,8 +162,15 @@ class AccountAdmin(RenamableAdmin[Account]):
             reason = form.cleaned_data["reason"] if form else ""
             return self._change(request, chosen, wanted, reason)
         title = f"{wanted.verb} {_names(chosen)}"
-        return self.render_page(
-            request, "admin/account_status.html", title, accounts=chosen, change=wanted, form=form
+        return self.ask_about_many(
+            request,
+            title,
+            [(each, f"{each.name}, now {status_badge(each)['name']}") for each in chosen],
+            key="id",
+            verb=wanted.verb,
+            means=wanted.means,
+            is_dangerous=wanted.dangerous,
+            form=form if chosen else None,
         )
 
     def _change(

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation
 from django.core.exceptions import PermissionDenied
@@ -36,7 +35,13 @@ from accounts.admin.api_key_forms import (
 from accounts.admin.base import AccountFirstAdmin, Extra, chosen_account
 from accounts.admin.changes.suspensions import SuspendableAdmin
 from accounts.admin.formatting import badge
-from accounts.admin.lists.key_states import StateFilter, ended_text, key_badge
+from accounts.admin.lists.key_states import (
+    ENDS_MANY,
+    StateFilter,
+    ended_text,
+    key_badge,
+    owner_and_use,
+)
 from accounts.keys import offers
 from accounts.keys.services import (
     end_keys,
@@ -59,16 +64,8 @@ from salient.formatting import moment
 
 NEW_FIELDS = ["account", "name", "kind", "mode", "scopes", "instance_ids", "origins", "networks"]
 CHANGE_FIELDS = ["account", "name", "kind", "mode", "scopes", "agent_names", "origins", "networks"]
-CHANGE_FIELDS += [
-    "expires_at",
-    "shown_id",
-    "state",
-    "holder",
-    "created_at",
-    "first_used_at",
-    "last_used_at",
-]
-CHANGE_FIELDS += ["rotated_at", "revoked_at", "successor"]
+CHANGE_FIELDS += ["expires_at", "shown_id", "state", "holder", "created_at"]
+CHANGE_FIELDS += ["first_used_at", "last_used_at", "rotated_at", "revoked_at", "successor"]
 EDITABLE_FIELDS = ["name", "networks", "expires_at"]
 READONLY_FIELDS = [each for each in CHANGE_FIELDS if each not in EDITABLE_FIELDS]
 # The form's fields that have several values in an address.
@@ -387,13 +384,9 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         if "confirmed" in request.POST:
             self._report_ended(request, end_keys(chosen))
             return None
-        return self.render_page(
-            request,
-            "admin/key/revoke_many.html",
-            "Revoke these API keys?",
-            keys=chosen.select_related("account"),
-            form=forms.Form(),
-        )
+        rows = [(key, owner_and_use(key)) for key in chosen.select_related("account")]
+        sent = {"action": "revoke", "confirmed": "yes"}
+        return self.ask_about_many(request, "Revoke these API keys?", rows, sent=sent, **ENDS_MANY)
 
     def _report_ended(self, request: HttpRequest, ended: list[str]) -> None:
         level = messages.SUCCESS if ended else messages.WARNING

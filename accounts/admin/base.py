@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IS_POPUP_VAR, SOURCE_MODEL_VAR, TO_FIELD_VAR
 from django.contrib.admin.utils import flatten_fieldsets, get_fields_from_path, unquote
 from django.contrib.admin.views.main import (
@@ -21,10 +22,12 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, Validat
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
 from accounts.admin.changes.links import page_of, place_of
+from accounts.admin.lists.private import SEALED, SEARCHED, SearchedList, sealed
 from accounts.audit import timeline
 from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import Account
@@ -58,7 +61,7 @@ class NamedLookups[M: Model](admin.ModelAdmin[M]):
 
     def lookup_names(self, request: HttpRequest) -> set[str]:
         """Return the parameters of the address that narrow the list."""
-        names = {SEARCH_VAR} if self.get_search_fields(request) else set()
+        names = {SEARCH_VAR, SEALED} if self.get_search_fields(request) else set()
         return names | {self._parameter(each) for each in self.get_list_filter(request)}
 
     def _parameter(self, list_filter: Any) -> str:
@@ -95,7 +98,7 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
     menu_place = 100
     # What the admin does not offer: "add", "change" or "delete".
     forbidden: frozenset[str] = frozenset()
-    changelist_class: type[ChangeList] = ChangeList
+    changelist_class: type[ChangeList] = SearchedList
     # The columns of the list that are amounts, besides fields that are numbers.
     list_numbers: Collection[str] = ()
     # What the ready-made roles may do here (accounts/members/staff_roles.py).
@@ -186,6 +189,27 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         shared = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
         return TemplateResponse(request, template, shared | context, status=status, headers=headers)
 
+    def ask_about_many(
+        self,
+        request: HttpRequest,
+        title: str,
+        rows: Iterable[tuple[M, str]],
+        *,
+        key: str = ACTION_CHECKBOX_NAME,
+        sent: Mapping[str, str] | None = None,
+        **context: Any,
+    ) -> TemplateResponse:
+        """Ask before several rows are changed; `rows` have what is said of each beside its name.
+
+        The page's form sends `sent` and each row's id as `key`; admin/many.html shows `context`.
+        """
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        rows = list(rows)
+        ids = [(key, row.pk) for row, _more in rows]
+        context["sent"] = [*(sent or {}).items(), *ids] if ids else []
+        context["rows"] = [(reverse(name, args=[row.pk]), str(row), more) for row, more in rows]
+        return self.render_page(request, "admin/many.html", title, **context)
+
     def no_such_row(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Lead to the admin's first page, with a message that names the missing row."""
         redirect: Any = self._get_obj_does_not_exist_redirect  # type: ignore[attr-defined]
@@ -204,13 +228,19 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         return super().changelist_view(request, context)
 
     def for_address(self, query: QueryDict) -> QueryDict:
-        """Return what narrows the list as an address may show it: without the secrets of keys."""
+        """Return what narrows the list as an address may show it.
+
+        The secrets of keys are taken out, and what may be a text of a person is encrypted.
+        """
         searched = query.get(SEARCH_VAR, "")
-        if (clean := without_secrets(searched)) == searched:
-            return query
-        shown = query.copy()
-        shown[SEARCH_VAR] = clean
-        return shown
+        if (clean := without_secrets(searched)) != searched:
+            query = query.copy()
+            query[SEARCH_VAR] = clean
+        return sealed(query, self.private_names())
+
+    def private_names(self) -> frozenset[str]:
+        """Name the parameters of the address that may hold texts of people."""
+        return SEARCHED
 
     def refuse_lookups(self, request: HttpRequest) -> HttpResponse | None:
         """Return a page that names the filters that the list does not have; None for none."""

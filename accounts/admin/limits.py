@@ -10,13 +10,13 @@ from uuid import UUID
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.admin.base import AccountFirstAdmin, PlatformModelAdmin, chosen_account
+from accounts.admin.lists.private import SearchedList
 from accounts.limits.budgets import check_percents, put_budget
 from accounts.limits.overview import WHOLE_ACCOUNT, save_limits
 from accounts.limits.periods import current_period
@@ -81,7 +81,7 @@ class BudgetForm(forms.ModelForm[Budget]):
             self.initial["limit"] = exact_money(limit).strip("$").replace(",", "")
 
 
-class BudgetList(ChangeList):
+class BudgetList(SearchedList):
     """Names the agents of all budgets in one query."""
 
     def get_results(self, request: HttpRequest) -> None:

@@ -23,6 +23,7 @@ from salient.formatting import exact_moment
 NOTHING = "\N{EN DASH}"
 # An action's colour.
 STATES = {"created": "ok", "changed": "info", "deleted": "bad", "noted": "warn"}
+_INSTANCE = re.compile(r"\b(agent )?instance\b")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}[.\d]*([+-]\d{2}:\d{2}|Z)")
 
 
@@ -61,9 +62,14 @@ def makers_of(rows: Collection[Model]) -> dict[str, AuditEntry]:
 def changes_of(entry: AuditEntry) -> list[Change]:
     """Return what changed, sorted by column."""
     return [
-        Change(name.replace("_", " "), in_words(before), in_words(after))
+        Change(column_name(name), in_words(before), in_words(after))
         for name, (before, after) in sorted(entry.changes.items())
     ]
+
+
+def column_name(column: str) -> str:
+    """Return a column's name as pages write it: what tables call an instance is an agent there."""
+    return _INSTANCE.sub("agent", column.replace("_", " "))
 
 
 def in_words(value: Any) -> str:

@@ -26,7 +26,7 @@ from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
 from accounts.tenancy.renames.moved import require_name
-from accounts.tenancy.suspensions import Suspended
+from accounts.tenancy.suspensions import require_active
 from salient.api.problems import Forbidden, NotFound, Problem, Unauthenticated
 from salient.database import in_database
 from salient.ttl import TTLCache
@@ -156,8 +156,7 @@ def _is_in_network(
 def _is_of_account(key: ApiKey, account: str, *_where: object) -> None:
     if key.account.slug != account or key.account.status == AccountStatus.DELETED:
         raise NotFound
-    if key.account.status != AccountStatus.ACTIVE:
-        raise Suspended("account")
+    require_active(key.account)
 
 
 def _is_from_its_page(

@@ -36,7 +36,7 @@ from accounts.models.api_key import ACCOUNT_WIDE, LIVE_ONLY
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
 from accounts.tenancy.renames.moved import Moved, require_account, was_renamed
-from accounts.tenancy.suspensions import Suspended
+from accounts.tenancy.suspensions import Suspended, require_active
 from salient.actors import Actor, now_acting
 from salient.api.operations import WITH_BODY, Described, Operation, Result
 from salient.api.problems import (
@@ -334,10 +334,12 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
 
 async def _account_of_visitor(account: str) -> Account:
     try:
-        return await cached_account(account)
+        known = await cached_account(account)
     except NotFound:
         await require_account(account)
         raise
+    require_active(known)
+    return known
 
 
 def _refuse_misplaced_key(request: HttpRequest, header: str | None) -> None:

@@ -22,6 +22,7 @@ from accounts.models import Scope, User
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
 from accounts.tenancy.renames.moved import require_name
+from accounts.tenancy.suspensions import require_active
 from salient.api.problems import NotFound, Unauthenticated
 from salient.ttl import TTLCache
 
@@ -94,6 +95,7 @@ async def token_caller(request: HttpRequest, text: str, account: str) -> Caller:
         raise
     if known.pk != token.account_id:
         raise NotFound
+    require_active(known)
     return Caller(
         account_id=token.account_id,
         account_slug=account,

@@ -84,6 +84,21 @@ def with_address[M: models.Model](rows: QuerySet[M], path: str, text: str | None
     return found
 
 
+def beginning_with[M: models.Model](rows: QuerySet[M], path: str, text: str) -> QuerySet[M]:
+    """Narrow to the rows whose column at `path` begins with the text, in the order of addresses.
+
+    An index of `by_letters` has both the rows and their order.
+    """
+    ordered: Any = rows.alias(_letters=by_letters(path))
+    found: QuerySet[M] = ordered.filter(_letters__startswith=text.lower()).order_by("_letters")
+    return found
+
+
+def by_letters(path: str) -> Collate:
+    """Return the folded column in the order "C", where texts that begin alike lie side by side."""
+    return Collate(Lower(path), "C")
+
+
 def _checked(value: str) -> str:
     try:
         return normal_email(value)

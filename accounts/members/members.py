@@ -34,6 +34,7 @@ from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.locks import lock_rows
 from accounts.tenancy.renames.moved import Moved
+from accounts.tenancy.suspensions import Suspended
 from salient.api.problems import Forbidden, NotFound, Problem
 from salient.cursor import Cursor, newer
 from salient.ttl import TTLCache
@@ -65,8 +66,11 @@ _RANK = {role: rank for rank, role in enumerate(reversed(MemberRole))}
 # The keys of Django's database sessions.
 _SESSION_KEY = re.compile(r"[0-9a-z]{32}")
 
-# That a person is no member is stored too, as (None,): the chat page checks with every message.
-_callers: TTLCache[tuple[str, str], tuple[Caller | None]] = TTLCache()
+# A member, and whether the account is suspended. That a person is no member is stored too: the chat
+# page checks with every message.
+type Known = tuple[Caller | None, bool]
+NOBODY: Known = (None, False)
+_callers: TTLCache[tuple[str, str], Known] = TTLCache()
 
 
 class LastOwner(Problem):
@@ -243,39 +247,43 @@ async def member_caller(request: HttpRequest, account_slug: str) -> Caller | Non
     """Return the member of the account who calls, by Django's session cookie.
 
     The answer is cached for CACHE_TTL seconds: a logged-out, demoted or removed member is refused
-    after that at the latest.
+    after that at the latest. Raises Suspended where the account is.
     """
     key = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
     if _SESSION_KEY.fullmatch(key) is None or not is_slug(account_slug):
         return None
-    [caller] = await _callers.get_or_load(_load_caller, key, account_slug) or [None]
+    found = await _callers.get_or_load(_load_caller, key, account_slug)
+    caller, is_suspended = found or NOBODY
+    if is_suspended:
+        raise Suspended("account")
     return caller and replace(caller, network=client_network(request))
 
 
-def _load_caller(session_key: str, account_slug: str) -> tuple[Caller | None]:
+def _load_caller(session_key: str, account_slug: str) -> Known:
     session = import_module(settings.SESSION_ENGINE).SessionStore(session_key).load()
     if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
-        return (None,)
+        return NOBODY
     with platform_context():
         membership = (
-            Membership.objects.select_related("user")
+            Membership.objects.select_related("user", "account")
             .filter(
                 user_id=session.get(SESSION_KEY),
                 user__is_active=True,
                 account__slug=account_slug,
-                account__status=AccountStatus.ACTIVE,
             )
+            .exclude(account__status=AccountStatus.DELETED)
             .first()
         )
         user_id = session.get(SESSION_KEY)
         if membership is None and user_id is not None:
             return _of_former_name(session, user_id, account_slug)
     if membership is None or not _is_of(session, membership.user):
-        return (None,)
-    return (caller_of(membership, account_slug),)
+        return NOBODY
+    is_suspended = membership.account.status != AccountStatus.ACTIVE
+    return caller_of(membership, account_slug), is_suspended
 
 
-def _of_former_name(session: Mapping[str, Any], user_id: str, slug: str) -> tuple[Caller | None]:
+def _of_former_name(session: Mapping[str, Any], user_id: str, slug: str) -> Known:
     """Raise Moved for a member of the account that had this slug until lately."""
     former = FormerSlug.objects.filter(slug=slug, expires_at__gt=timezone.now())
     membership = (
@@ -283,14 +291,14 @@ def _of_former_name(session: Mapping[str, Any], user_id: str, slug: str) -> tupl
         .filter(
             user_id=user_id,
             user__is_active=True,
-            account__status=AccountStatus.ACTIVE,
             account_id__in=former.values("account_id"),
         )
+        .exclude(account__status=AccountStatus.DELETED)
         .first()
     )
     if membership is not None and _is_of(session, membership.user):
         raise Moved(account=membership.account.slug)
-    return (None,)
+    return NOBODY
 
 
 def _is_of(session: Mapping[str, Any], user: User) -> bool:

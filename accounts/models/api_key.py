@@ -102,7 +102,7 @@ class ApiKey(TenantModel):
     mode = models.CharField(max_length=4, choices=KeyMode, default=KeyMode.LIVE)
     scopes = ArrayField(models.CharField(max_length=32, choices=Scope))
     instance_ids = ArrayField(
-        models.UUIDField(), default=list, blank=True, help_text="Empty: every agent instance."
+        models.UUIDField(), default=list, blank=True, help_text="Empty: every agent."
     )
     origins = ArrayField(
         models.CharField(max_length=255),
@@ -222,7 +222,7 @@ class ApiKey(TenantModel):
         if not self.origins:
             raise ValidationError("A publishable key needs the origins of its pages.")
         if len(self.instance_ids) != 1:
-            raise ValidationError("A publishable key belongs to exactly one agent instance.")
+            raise ValidationError("A publishable key belongs to exactly one agent.")
         if self.scopes != [Scope.VISITORS_WRITE]:
             raise ValidationError("A publishable key has the scope “visitors:write” alone.")
 

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
-from accounts.members.email_addresses import AddressField, normal_email, with_address
+from accounts.members.email_addresses import AddressField, by_letters, normal_email, with_address
 from accounts.models.foreign_keys import (
     account_constraint,
     account_key,
@@ -103,6 +103,8 @@ class User(AbstractUser):
                 violation_error_message="An auditor changes nothing, so cannot be a superuser.",
             ),
         ]
+
+        indexes = [models.Index(by_letters("email"), name="ix_users_email_start")]
 
     def __str__(self) -> str:
         return self.email
@@ -205,6 +207,7 @@ class Invitation(TenantModel):
                 condition=Q(role__in=MemberRole.values), name="ck_invitations_role"
             ),
         ]
+        indexes = [models.Index(Lower("email"), name="ix_invitations_email")]
 
     def __str__(self) -> str:
         return f"{self.email}: {self.role}"

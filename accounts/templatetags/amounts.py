@@ -6,6 +6,7 @@ Every template has these filters; a missing value stays empty, for `|default:"ne
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 
 from django import template
 
@@ -37,3 +38,8 @@ def duration(milliseconds: float | None) -> str:
 @register.filter
 def count(number: float | None) -> str:
     return "" if number is None else formatting.count(number)
+
+
+@register.filter
+def money(dollars: Decimal | str | None) -> str:
+    return "" if dollars is None else formatting.money(Decimal(dollars))

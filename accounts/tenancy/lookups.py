@@ -50,9 +50,12 @@ def find_active_account(slug: str) -> Account | None:
 
 
 async def cached_account(slug: str) -> Account:
-    """Return the active account of that name, at most CACHE_TTL seconds old; raises NotFound."""
-    account = await _accounts.get_or_load(find_active_account, slug)
-    if account is None:
+    """Return the account of that name, at most CACHE_TTL seconds old; raises NotFound.
+
+    It may be suspended: who may know that is told by `require_active`.
+    """
+    account = await _accounts.get_or_load(find_account, slug)
+    if account is None or account.status == AccountStatus.DELETED:
         raise NotFound
     return account
 

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import models, transaction
 
 from accounts.audit.reasons import clean_reason
-from accounts.models import AuditEntry
+from accounts.models import Account, AccountStatus, AuditEntry
 from salient.api.problems import Problem
 
 NO_REASON = "Say why: whoever resumes it has to know."
@@ -32,6 +32,12 @@ class Suspended(Problem):
     def __init__(self, what: str) -> None:
         detail = f"This {what} is suspended. Ask whoever runs this service."
         super().__init__(detail, what=what)
+
+
+def require_active(account: Account) -> None:
+    """Raise Suspended where the account is."""
+    if account.status != AccountStatus.ACTIVE:
+        raise Suspended("account")
 
 
 def forgets(model: type[models.Model]) -> Callable[[Callable[[Any], None]], Any]:

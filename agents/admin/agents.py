@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -21,6 +20,7 @@ from accounts.admin import registry
 from accounts.admin.changes.renames import RenamableAdmin
 from accounts.admin.changes.suspensions import SuspendableAdmin
 from accounts.admin.formatting import badge, list_address, quiet
+from accounts.admin.lists.private import SearchedList
 from accounts.audit import timeline
 from accounts.keys.services import keys_for_agent, keys_of_agent
 from accounts.limits.budgets import budgets_of_agent
@@ -98,7 +98,7 @@ def first_override(data: dict[str, Any]) -> dict[str, str]:
     return {key: value for key, value in wanted.items() if value and value.strip()}
 
 
-class AgentList(ChangeList):
+class AgentList(SearchedList):
     """Adds why each agent cannot answer, in one query for all of them."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -254,7 +254,7 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
     @admin.display(description="status", ordering="status")
     def state(self, instance: AgentInstance) -> SafeString:
         status = InstanceStatus(instance.status)
-        shown = badge(status.label, STATES[status])
+        shown = badge(status.value, STATES[status])
         if reason := instance.suspended_reason:
             # An active agent that is suspended answers nobody: it is not called active beside it.
             before = "" if status == InstanceStatus.ACTIVE else shown
@@ -272,15 +272,15 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
         # Neither is good or bad: no green and red signs.
         return badge("draft", "info") if getattr(instance, "with_draft", False) else "-"
 
-    @admin.action(description="Activate selected agent instances", permissions=["change"])
+    @admin.action(description="Activate selected agents", permissions=["change"])
     def activate(self, request: HttpRequest, chosen: QuerySet[AgentInstance]) -> Any:
         return self._set_status(request, chosen, InstanceStatus.ACTIVE)
 
-    @admin.action(description="Deactivate selected agent instances", permissions=["change"])
+    @admin.action(description="Deactivate selected agents", permissions=["change"])
     def deactivate(self, request: HttpRequest, chosen: QuerySet[AgentInstance]) -> Any:
         return self._set_status(request, chosen, InstanceStatus.INACTIVE)
 
-    @admin.action(description="Archive selected agent instances", permissions=["change"])
+    @admin.action(description="Archive selected agents", permissions=["change"])
     def archive(self, request: HttpRequest, chosen: QuerySet[AgentInstance]) -> Any:
         return self._set_status(request, chosen, InstanceStatus.ARCHIVED)
 
@@ -293,13 +293,14 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
             number = set_status(instances, status)
             self.message_user(request, f"{number} {change.done}.", messages.SUCCESS)
             return None
-        return self.render_page(
+        return self.ask_about_many(
             request,
-            "admin/instance/status_of_many.html",
-            f"{change.verb} {len(instances)} agent instances?",
-            change=change,
-            instances=instances,
-            action=request.POST["action"],
+            f"{change.verb} {len(instances)} agents?",
+            [(each, f"of {each.account.slug}, now {each.status}") for each in instances],
+            sent={"action": request.POST["action"], "sure": "yes"},
+            verb=change.verb,
+            means=change.means,
+            is_dangerous=change.dangerous,
         )
 
 
@@ -318,6 +319,7 @@ def agents_of(request: HttpRequest, account: Account) -> dict[str, Any]:
             (agent, figures.get(agent.pk, {}), faults.get(agent.pk, "")) for agent in agents
         ],
         "agents_page": agents_page(account.pk),
+        "may_add_agents": admin.site.get_model_admin(AgentInstance).has_add_permission(request),
     }
 
 

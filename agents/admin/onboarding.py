@@ -28,6 +28,16 @@ from accounts.pages.mail import send_or_tell, site_of
 from accounts.tenancy.accounts import account_by_id
 from accounts.tenancy.locks import lock_rows
 from agents.admin.onboarding_forms import PARTS, Part
+from agents.admin.onboarding_kept import (
+    BEGUN,
+    Fault,
+    Values,
+    forget,
+    keep,
+    kept_at,
+    others_begun,
+    place_of,
+)
 from agents.admin.page_base import person
 from agents.config import ConfigError
 from agents.config.versions.faults import fault_of
@@ -36,11 +46,6 @@ from agents.instances.managed import add_agent
 from agents.instances.onboarding import Onboarding, onboarding_of
 from agents.instances.templates import TEMPLATES
 from salient.api.problems import Invalid, Problem
-
-KEPT = "onboarding"
-MOST_KEPT = 20
-
-type Fault = tuple[str, str | None, str]
 
 
 def onboard(request: HttpRequest, account_id: UUID | None = None) -> HttpResponse:
@@ -52,7 +57,8 @@ def onboard(request: HttpRequest, account_id: UUID | None = None) -> HttpRespons
         raise Http404("There is no such account.")
     if request.method == "POST":
         return Saving(request, account).answer()
-    kept = request.session.get(KEPT, {}).get(_place(account), {})
+    place = place_of(request, account)
+    kept = kept_at(request, place)
     state = onboarding_of(account) if account else Onboarding()
     context = {
         **admin.site.each_context(request),
@@ -61,12 +67,11 @@ def onboard(request: HttpRequest, account_id: UUID | None = None) -> HttpRespons
         "parts": list(_shown(request, account, state, kept)),
         "templates": TEMPLATES.values(),
         "is_complete": state.done == len(PARTS) - 1,
+        "place": place,
+        "is_begun": bool(kept) and account is None,
+        "others": [] if account else others_begun(request, place),
     }
     return TemplateResponse(request, "admin/onboarding.html", context)
-
-
-def _place(account: Account | None) -> str:
-    return str(account.pk) if account else "new"
 
 
 def _shown(
@@ -82,6 +87,7 @@ def _shown(
                 if name == part.name and form.is_wanted:
                     form.add_error(field, text)
         facts = {"name": part.name, "title": part.title, "done": done, "form": form}
+        facts["is_kept"] = not part.is_empty(part.own(kept.get("values", {})))
         yield facts | _facts(part.name, done)
 
 
@@ -99,10 +105,14 @@ class Saving:
 
     def __init__(self, request: HttpRequest, account: Account | None) -> None:
         self.request, self.account, self.user = request, account, person(request)
-        self.from_place = _place(account)
-        names = {part.name for part in PARTS}
-        sent = request.POST.items()
-        self.values = {key: str(each) for key, each in sent if key.partition("-")[0] in names}
+        self.place = place_of(request, account)
+        self.values: Values = {}
+        earlier: Values = kept_at(request, self.place).get("values", {})
+        for part in PARTS:
+            sent = part.own(request.POST)
+            # The page did not show what another tab has left here meanwhile.
+            is_unseen = part.name not in request.POST.getlist("shown")
+            self.values |= part.own(earlier) if is_unseen and part.is_empty(sent) else sent
         self.faults: list[Fault] = []
         self.made: list[str] = []
         self.was_made: list[str] = []
@@ -117,8 +127,9 @@ class Saving:
                 self._save(form)
         self._keep()
         self._tell()
-        place = [self.account.pk] if self.account else []
-        return redirect("admin:onboard-account" if place else "admin:onboard", *place)
+        if self.account is not None:
+            return redirect("admin:onboard-account", self.account.pk)
+        return redirect(f"{reverse('admin:onboard')}?{BEGUN}={self.place}")
 
     def _done(self) -> set[str]:
         """Return the parts that there are: a form that is sent twice, or by two, makes no second.
@@ -180,13 +191,11 @@ class Saving:
             self._refuse(form, field, " ".join(texts))
 
     def _keep(self) -> None:
-        """Keep what is left, the newest accounts' first, and forget what is done."""
-        kept = dict(self.request.session.get(KEPT, {}))
-        for place in {self.from_place, _place(self.account)}:
-            kept.pop(place, None)
-        if any(self.values.values()):
-            kept[_place(self.account)] = {"values": self.values, "faults": self.faults}
-        self.request.session[KEPT] = dict(list(kept.items())[-MOST_KEPT:])
+        """Keep what is left, of a new account at its own place, and forget what is done."""
+        forget(self.request, self.place)
+        place = str(self.account.pk) if self.account else self.place
+        if not keep(self.request, place, self.values, self.faults):
+            messages.error(self.request, "This is too long to be kept: shorten it, and try again.")
 
     def _account(self, form: Part) -> None:
         if self.account is None:

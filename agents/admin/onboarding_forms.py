@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -26,6 +27,8 @@ class Part(forms.Form):
     lead: ClassVar[str]
     # The right that it needs.
     right: ClassVar[str]
+    # The field that has a value before anybody has filled it in.
+    preset: ClassVar[str] = ""
 
     def __init__(
         self, values: dict[str, str] | None, *, account: Account | None, user: User
@@ -33,9 +36,19 @@ class Part(forms.Form):
         self.account, self.user = account, user
         values = values or {}
         is_wanted = bool(values.get(f"{self.name}-{self.lead}", "").strip())
-        before = f"{self.name}-"
-        own = {key.removeprefix(before): each for key, each in values.items() if each}
+        own = {key.partition("-")[2]: each for key, each in self.own(values).items() if each}
         super().__init__(values if is_wanted else None, prefix=self.name, initial=own)
+
+    @classmethod
+    def own(cls, values: Mapping[str, str]) -> dict[str, str]:
+        """Return those of the values that are this part's."""
+        return {name: str(each) for name, each in values.items() if name.startswith(f"{cls.name}-")}
+
+    @classmethod
+    def is_empty(cls, values: Mapping[str, str]) -> bool:
+        """Return whether nobody has filled anything in."""
+        preset = f"{cls.name}-{cls.preset}"
+        return not any(text.strip() for name, text in values.items() if name != preset)
 
     @property
     def is_wanted(self) -> bool:
@@ -69,6 +82,7 @@ class AccountPart(SlugPart):
 
 class AgentPart(SlugPart):
     name, title, lead, right = "agent", "Agent", "name", "agents.add_agentinstance"
+    preset = "template"
 
     template = forms.ChoiceField(
         label="Template",
@@ -144,6 +158,7 @@ class KeyPart(Part):
 
 class BudgetPart(Part):
     name, title, lead, right = "budget", "Budget", "limit", "accounts.add_budget"
+    preset = "period"
 
     limit = forms.DecimalField(
         label="US dollars",

@@ -49,7 +49,7 @@ class InstancePage:
             if not reads and request.method != "POST":
                 return HttpResponseNotAllowed(["GET", "POST"])
             if instance is None:
-                raise Http404("There is no such agent instance.")
+                raise Http404("There is no such agent.")
             return page(request, instance, **more)
 
         return self.admin.admin_site.admin_view(view)

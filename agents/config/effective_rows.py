@@ -18,8 +18,8 @@ PLACES = {
     "default": ("default", ""),
     "defaults.yaml": ("everybody's file", "info"),
     "account.yaml": ("account file", "info"),
-    "config.yaml": ("instance file", "ok"),
-    "system_prompt.md": ("instance file", "ok"),
+    "config.yaml": ("agent file", "ok"),
+    "system_prompt.md": ("agent file", "ok"),
     PUBLISHED: (PUBLISHED, "warn"),
 }
 

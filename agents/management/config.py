@@ -80,7 +80,7 @@ def chosen(subject: str) -> list[AgentInstance]:
     if subject and not found:
         names = [name_of(instance) for instance in instances()]
         known = names if "/" in subject else {name.partition("/")[0] for name in names}
-        raise Misused(f"There is no agent instance “{subject}”.{did_you_mean(subject, known)}")
+        raise Misused(f"There is no agent “{subject}”.{did_you_mean(subject, known)}")
     return found
 
 
@@ -108,7 +108,7 @@ def refuse_unknown(texts: Mapping[str, str]) -> None:
     names = [name_of(instance) for instance in instances()]
     for name in texts:
         if name not in names:
-            raise Refused(f"There is no agent instance “{name}”.{did_you_mean(name, names)}")
+            raise Refused(f"There is no agent “{name}”.{did_you_mean(name, names)}")
 
 
 def subject_argument(parser: CommandParser) -> None:
@@ -151,7 +151,7 @@ class Plan(Verb):
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         yield from self.differences(self.plans)
         for folder in report["files_without_instance"]:
-            yield self.style.WARNING(f"unused   {folder}: files, but no such agent instance")
+            yield self.style.WARNING(f"unused   {folder}: files, but no such agent")
 
 
 class Apply(Verb):

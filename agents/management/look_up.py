@@ -14,5 +14,5 @@ def find_instance(account: Account, slug: str) -> AgentInstance:
         known = services.slugs_of([account.pk]).values()
     if instance is None:
         hint = did_you_mean(slug, known)
-        raise Refused(f"Account “{account.slug}” has no agent instance “{slug}”.{hint}")
+        raise Refused(f"Account “{account.slug}” has no agent “{slug}”.{hint}")
     return instance

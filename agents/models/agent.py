@@ -69,6 +69,7 @@ class AgentInstance(TenantModel):
 
     class Meta:
         db_table = "agent_instances"
+        verbose_name = "agent"
         ordering = ["account_id", "instance_slug"]
         constraints = [
             models.UniqueConstraint(
@@ -109,6 +110,11 @@ class AgentInstance(TenantModel):
         return account, instance
 
 
+# Its name on pages alone: as an argument it would have to stand in a migration, with the validator.
+_slug: Any = AgentInstance._meta.get_field("instance_slug")
+_slug.verbose_name = "slug"
+
+
 class FormerAgentSlug(TenantModel):
     """A slug that an agent had before: its URLs lead to the new one until `expires_at`.
 
@@ -118,7 +124,12 @@ class FormerAgentSlug(TenantModel):
     pk = models.CompositePrimaryKey("account_id", "agent_instance_id", "instance_slug")
     account = account_key()
     agent_instance = models.ForeignKey(
-        AgentInstance, models.DB_CASCADE, related_name="+", db_constraint=False, db_index=False
+        AgentInstance,
+        models.DB_CASCADE,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        verbose_name="agent",
     )
     instance_slug = models.CharField(max_length=63)
     created_at = models.DateTimeField(db_default=Now())
@@ -191,6 +202,7 @@ class ConfigVersion(TenantModel):
         related_name="config_versions",
         db_constraint=False,
         db_index=False,
+        verbose_name="agent",
     )
     digest = models.CharField(max_length=64, editable=False)
     content = models.JSONField(editable=False)

@@ -36,6 +36,7 @@ class ConfigDraft(TenantModel):
         related_name="config_drafts",
         db_constraint=False,
         db_index=False,
+        verbose_name="agent",
     )
     text = models.TextField(blank=True)
     # The number of the publication that it started from; 0: there was none.
@@ -89,6 +90,7 @@ class ConfigPublication(TenantModel):
         related_name="config_publications",
         db_constraint=False,
         db_index=False,
+        verbose_name="agent",
     )
     number = models.IntegerField(editable=False)
     text = models.TextField(blank=True, editable=False)

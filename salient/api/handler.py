@@ -6,7 +6,7 @@ lives as long as the stream. Its signals cross to a thread twice. The API needs 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, nullcontext, suppress
 from http import HTTPStatus
 from io import BytesIO
@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, set_script_prefix
 
@@ -35,13 +35,31 @@ from salient.api.limits import (
 )
 from salient.api.problems import PRIVATE, InternalError, Problem, UnknownRoute
 from salient.api.problems.openai import in_openai_form, is_openai
-from salient.api.routing import nearest_route, route_of
+from salient.api.routing import names_in, nearest_route, route_of
 from salient.database.upgrades.pending import require_migrated
 
 logger = logging.getLogger(__name__)
 KEEP_ALIVE_COMMENT = b": still here\n\n"
 # How the routes end, besides those of OpenAI's clients, to which whole conversations are sent.
 TAKE_FILES = ("/ag-ui", "/ui-messages")
+
+# Gets a refused call, the names in its path, and the problem.
+type Listener = Callable[[HttpRequest, Mapping[str, str], Problem], None]
+_listeners: list[Listener] = []
+
+
+def on_refusal(listener: Listener) -> Listener:
+    """Register who is told of calls that are refused before any view sees them."""
+    _listeners.append(listener)
+    return listener
+
+
+def tell_of_refusal(request: ASGIRequest, problem: Problem) -> None:
+    """Tell of a refusal that is the caller's fault, where the path names an account."""
+    names = names_in(request.path_info)
+    if "account" in names and problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        for listener in _listeners:
+            listener(request, names, problem)
 
 
 class ApiHandler:
@@ -69,6 +87,7 @@ class ApiHandler:
     async def refuse(self, scope: Scope, problem: Problem, send: Send) -> None:
         """Answer without having read the body; a page of an allowed origin may read the reason."""
         request = ASGIRequest(scope, BytesIO())
+        tell_of_refusal(request, problem)
         match = route_of(request.path_info)
         response: HttpResponseBase = problem.as_response()
         if match is not None and (cross_origin := cross_origin_of(request, match)) is not None:
@@ -142,7 +161,9 @@ async def respond(request: ASGIRequest) -> HttpResponseBase:
 async def routed_response(request: ASGIRequest) -> HttpResponseBase:
     match = route_of(request.path_info)
     if match is None:
-        return UnknownRoute(nearest_route(request.path_info)).as_response()
+        problem = UnknownRoute(nearest_route(request.path_info))
+        tell_of_refusal(request, problem)
+        return problem.as_response()
     cross_origin = cross_origin_of(request, match)
     if cross_origin is None:
         return await view_response(request, match)

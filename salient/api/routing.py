@@ -29,6 +29,11 @@ CLOSE = 0.15
 MAIN_ROUTE = "/accounts/{account}/agents/{agent}/chat"
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# The names in a path of an account that is no route.
+_NAMES = re.compile(
+    rf"/*accounts/+(?P<account>{_NAME.pattern})(?:/+agents/+(?P<instance>{_NAME.pattern}))?(?:/|$)",
+    re.IGNORECASE,
+)
 # What `route_template` returns for all pages together, and for what is no route.
 PAGES, NO_ROUTE = "pages", "none"
 # Shown instead of the parameter names of the URL patterns.
@@ -60,6 +65,15 @@ def route_of(path: str) -> ResolverMatch | None:
         return resolve(path)
     except Resolver404:
         return None
+
+
+def names_in(path: str) -> dict[str, str]:
+    """Return the names of an account and its agent that a path has, also one that is no route."""
+    match = route_of(path)
+    if match is not None:
+        return {name: str(value) for name, value in match.kwargs.items()}
+    found = _NAMES.match(path)
+    return {name: text for name, text in found.groupdict().items() if text} if found else {}
 
 
 @lru_cache(maxsize=4096)

@@ -33,7 +33,7 @@ class IdSearchForm(FilterForm):
     """Searches by the row's id or the session's, each given whole."""
 
     search_label = "id, or session's id"
-    ids = {INSTANCE: "agent instance", SESSION: "session"}
+    ids = {INSTANCE: "agent", SESSION: "session"}
 
     def search(self, text: str) -> Q:
         key = parse_uuid(text)

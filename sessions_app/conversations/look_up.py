@@ -1,7 +1,7 @@
 """One search for everything: account, agent, key, person, session, or LLM request, by what one has.
 
 A text is read once for what it can be: an id, a key's text, an e-mail address, or a name. Each
-kind is one query of a few rows, and ids, keys and persons are found by indexes.
+kind is one query of a few rows, and ids, keys and e-mail addresses are found by indexes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
 
+from accounts.members.email_addresses import beginning_with, with_address
 from accounts.models import Account, ApiKey, Invitation, Membership, User
 from agents.models import AgentInstance
 from salient.formatting import moment
@@ -96,9 +97,9 @@ def _by_key(text: str) -> Iterator[QuerySet[Any]]:
 
 def _by_person(text: str) -> Iterator[QuerySet[Any]]:
     """Find staff and members, the invited, and the conversations of end users."""
-    yield _rows(User).filter(email__istartswith=text).order_by("email")
-    yield _rows(Membership).filter(user__email__iexact=text).order_by("created_at")
-    yield _rows(Invitation).filter(email__iexact=text).order_by("-created_at")
+    yield beginning_with(_rows(User), "email", text)
+    yield with_address(_rows(Membership), "user__email", text).order_by("created_at")
+    yield with_address(_rows(Invitation), "email", text).order_by("-created_at")
     yield _sessions_of(text)
 
 
@@ -117,7 +118,7 @@ def _by_name(text: str) -> Iterator[QuerySet[Any]]:
     if KEY.fullmatch(text):
         keys |= Q(key_id=text[:12])
     yield _rows(ApiKey).filter(keys).order_by("-created_at")
-    yield _rows(User).filter(email__istartswith=text).order_by("email")
+    yield beginning_with(_rows(User), "email", text)
     yield _sessions_of(text)
 
 

@@ -15,6 +15,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import models
 from django.utils import timezone
 
+from accounts.members.staff_roles import StaffRole, set_groups
 from accounts.models import (
     Account,
     AccountLimits,
@@ -85,13 +86,14 @@ class Tenant:
 
 def make_staff() -> list[User]:
     """Make the staff whom the audit log names; they have no passwords, so they cannot log in."""
-    return [
-        User.objects.get_or_create(
-            email=email,
-            defaults={"is_staff": True, "is_auditor": auditor, "password": make_password(None)},
-        )[0]
-        for email, auditor in STAFF.items()
-    ]
+    people = []
+    for email, auditor in STAFF.items():
+        values = {"is_staff": True, "is_auditor": auditor, "password": make_password(None)}
+        person, is_new = User.objects.get_or_create(email=email, defaults=values)
+        if is_new and not auditor:
+            set_groups(person, StaffRole.SUPPORT)
+        people.append(person)
+    return people
 
 
 def make_tenant(plan: AccountPlan, staff: User, now: datetime) -> Tenant:

@@ -231,6 +231,7 @@ class SavedChat(TenantModel):
         related_name="saved_chats",
         db_constraint=False,
         db_index=False,
+        verbose_name="agent",
     )
     name = models.CharField(max_length=100)
     messages = models.JSONField()

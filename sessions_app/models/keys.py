@@ -12,7 +12,12 @@ from salient.database.constraints import CompositeForeignKey
 def instance_key() -> models.ForeignKey[AgentInstance]:
     """The database refuses to delete an instance with a history; it can be archived."""
     return models.ForeignKey(
-        AgentInstance, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+        AgentInstance,
+        models.DO_NOTHING,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        verbose_name="agent",
     )
 
 

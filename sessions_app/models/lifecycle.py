@@ -92,6 +92,7 @@ class LegalHold(TenantModel):
         editable=False,
         db_constraint=False,
         db_index=False,
+        verbose_name="agent",
     )
     session = models.ForeignKey(
         "sessions_app.Session",

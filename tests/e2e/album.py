@@ -23,7 +23,7 @@ def album() -> dict[str, str]:
             "overview": "/admin/",
             **_tenants(instance),
             **_conversations(instance),
-            "members": f"/admin/accounts/membership/?account={account}",
+            "members": f"/admin/accounts/membership/?account__id__exact={account}",
             "limits": "/admin/accounts/accountlimits/",
             "budgets": "/admin/accounts/budget/",
             "why-refused": f"/admin/why-refused/?account={account}",

@@ -5,16 +5,12 @@ python -m tests.e2e.screenshots [name …]
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
-import tempfile
 from io import BytesIO
 from pathlib import Path
 
-import django
-
 from tests.e2e.browser import PHONE, WIDE, Watched, browser
+from tests.e2e.by_hand import with_demo
 
 IMAGES = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
 COLOURS = 160
@@ -24,51 +20,23 @@ SIZE = ("clientWidth", "scrollHeight")
 ON_PHONES = {"overview", "account", "session"}
 IN_THE_DARK = {"overview", "session"}
 QUESTION = "Can I pay the invoice in two parts?"
-ANSWER = "Yes. The first half is due on **1 December**, the second a month later."
 
 
 def main(names: list[str]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ |= {"DJANGO_SETTINGS_MODULE": "salient.settings", "DEBUG": "true"}
-        os.environ |= {"DEMO": "true", "AGENT_CONFIG_DIR": folder}
-        os.environ.setdefault("SECRET_KEY", "of-the-screenshots-and-of-nothing-else")
-        django.setup()
-        _pictures(names)
+    with_demo(lambda url: take_all(url, names))
 
 
-def _pictures(names: list[str]) -> None:
-    """Fill a database, serve it, and take the pictures."""
+def take_all(url: str, names: list[str]) -> None:
     # Only now: models can not be imported before Django is set up.
-    from django.core.management import call_command  # noqa: PLC0415
-
-    from sessions_app.demo import TURNS  # noqa: PLC0415
     from tests.e2e.album import album  # noqa: PLC0415
-    from tests.e2e.world import furnish  # noqa: PLC0415
-    from tests.support.database.scratch_database import scratch_database  # noqa: PLC0415
-    from tests.support.servers.mock_openai import MockOpenAI, Reply, usage  # noqa: PLC0415
-    from tests.support.servers.served import served  # noqa: PLC0415
-
-    async def serve(pages: dict[str, str]) -> None:
-        reply = Reply(ANSWER, usage=usage(412, 38), delay=0.4, chunk_delay=0.03)
-        async with MockOpenAI(provider="openai") as model, served(cut_after=1) as server:
-            model.replies.append(reply)
-            await asyncio.to_thread(take_all, server.url, pages)
-
-    with scratch_database():
-        call_command("migrate", verbosity=0)
-        furnish(turns=TURNS)
-        pages = album()
-        asyncio.run(serve({name: pages[name] for name in names or pages}))
-
-
-def take_all(url: str, pages: dict[str, str]) -> None:
     from tests.e2e.world import EMAIL, PASSWORD  # noqa: PLC0415
 
+    pages = album()
     with browser() as running:
         tab = Watched(running, url)
         tab.log_in(EMAIL, PASSWORD)
-        for name, address in pages.items():
-            tab.page.goto(url + address)
+        for name in names or pages:
+            tab.page.goto(url + pages[name])
             prepare(tab, name)
             take(tab, name)
             if name in IN_THE_DARK:

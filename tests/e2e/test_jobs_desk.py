@@ -17,7 +17,7 @@ from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.models import AgentInstance
 from sessions_app.evals.saved_chats import Answer
-from tests.e2e.browser import NARROW, PHONE, WIDE, Watched, browser
+from tests.e2e.browser import FULL, NARROW, PHONE, WIDE, Watched, browser
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -30,6 +30,13 @@ from tests.support.servers.served import served
 EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
 # Where the pages' pictures go, for who looks at them.
 PICTURES = os.environ.get("PICTURES", "")
+
+
+# Where the menu ends and the page begins, in pixels.
+EDGES = """[
+  document.querySelector('#nav-sidebar').getBoundingClientRect().right,
+  document.querySelector('#content h1').getBoundingClientRect().left,
+]"""
 
 
 class Desk(Watched):
@@ -185,3 +192,15 @@ def find(desk: Desk, secret: str) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**/account/*/change/")
     assert desk.spent() == 0
+    close_the_menu(desk)
+
+
+def close_the_menu(desk: Desk) -> None:
+    """Close the menu, which covers nothing of the page, and open it again."""
+    page, menu = desk.page, desk.page.locator("#toggle-nav-sidebar")
+    for size in (FULL, NARROW, WIDE):
+        page.set_viewport_size(size)
+        for _ in range(2):
+            menu.click()
+            right, left = page.evaluate(EDGES)
+            assert right <= left, (size, right, left)

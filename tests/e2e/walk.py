@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from accounts.models import Account, AuditEntry
 from accounts.tenancy.context import platform_context
@@ -73,10 +73,19 @@ def make_instance(page: Page) -> None:
 
 def lose_the_session(page: Page) -> None:
     """What is written is a draft soon; what is written after the session's end stays in the tab."""
-    agent = page.url
-    page.click(".configuration .tools a >> nth=0")
-    page.wait_for_url("**/configuration/")
+    agent, script = page.url, "**/config-editor*.js"
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(script, hold)
+    with page.expect_request(script):
+        page.click(".configuration .tools a >> nth=0", no_wait_after=True)
+    # Also what is typed before the page's script is there.
     page.fill("#id_text", "retries: 4\n")
+    held[0].continue_()
+    page.unroute(script)
     expect(page.locator("[data-saved]")).to_contain_text("Draft saved at")
     page.context.clear_cookies(name="sessionid")
     page.fill("#id_text", "retries: 3\n")
@@ -171,5 +180,5 @@ def suspend(page: Page) -> None:
     page.click("#result_list a:text-is('Walkers')")
     page.click("text=Suspend…")
     page.fill("#id_reason", "Invoice 17 is unpaid")
-    page.click("button:text-is('Suspend')")
+    page.click("input[value=Suspend]")
     expect_message(page, "suspended")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from html import unescape
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin
@@ -77,7 +78,8 @@ def list_of(model: type[Model]) -> str:
 
 class AdminTestCase(TestCase):
     def look(self, address: str, query: dict[str, Any] | None = None) -> Any:
-        return self.client.get(address, query, secure=True)
+        # An address with a search leads to one that does not show it.
+        return self.client.get(address, query, secure=True, follow="q" in (query or {}))
 
 
 class LookupTests(AdminTestCase):
@@ -136,6 +138,32 @@ class LookupTests(AdminTestCase):
             ):
                 answer = self.look(f"{list_of(model)}export/", {lookup: "a"})
                 self.assertEqual(answer.status_code, HTTPStatus.BAD_REQUEST, (model, lookup))
+
+    def test_what_is_searched_stands_in_no_address_of_any_list(self) -> None:
+        who, tried = "ada@example.com", 0
+        for model, _page in self.pages():
+            shown = self.look(list_of(model)).content.decode()
+            if 'name="q"' not in shown:
+                continue
+            tried += 1
+            with self.subTest(model=model):
+                name = f"{model._meta.app_label}_{model._meta.model_name}"
+                self.assertIn(f'method="post" action="{reverse("admin:list-search")}"', shown)
+                self.assertIn(f'name="list" value="{name}"', shown)
+                wanted = {"list": name, "q": who}
+                sent = self.client.post(reverse("admin:list-search"), wanted, secure=True)
+                typed = self.client.get(list_of(model), {"q": who}, secure=True)
+                for answer in (sent, typed):
+                    self.assertEqual(answer.status_code, HTTPStatus.FOUND)
+                    self.assertNotIn("ada", unquote(answer["Location"]))
+                    page = self.look(answer["Location"])
+                    self.assertEqual(page.status_code, HTTPStatus.OK)
+                    # It stands in the search box, and in no link.
+                    self.assertContains(page, f'value="{who}"', count=1)
+                    self.assertContains(page, who, count=1)
+                page = self.look(list_of(model), {"private": "gAAAAnothing"})
+                self.assertContains(page, "cannot be read: search again")
+        self.assertGreater(tried, 15)
 
     def test_the_filters_that_a_list_offers_work(self) -> None:
         make_account("acme")

@@ -24,7 +24,7 @@ from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
 from accounts.limits import budgets
 from accounts.limits.status import limit_status
-from accounts.models import Account, MemberRole, Membership
+from accounts.models import Account, Invitation, MemberRole, Membership, User
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_account, find_api_key
 from agents.api.decorators import find_instance
@@ -38,6 +38,7 @@ from sessions_app.api.schemas import HistoryIn
 from sessions_app.api.session_schemas import MessagesIn, Order, SessionsIn, SessionStatus
 from sessions_app.api.usage_schemas import UsageIn
 from sessions_app.conversations import history
+from sessions_app.conversations.look_up import look_up
 from sessions_app.conversations.messages import read_messages
 from sessions_app.conversations.session_list import MOST_LOOKED_AT, list_sessions
 from sessions_app.conversations.sessions import delete_session
@@ -59,7 +60,7 @@ SIZE = Size(
 # Of the others an installation has a handful, or a row for each account.
 LARGE = {
     *("accounts", "agent_instances", "api_keys", "config_versions", "llm_requests"),
-    *("memberships", "messages", "sessions", "usage_days", "users"),
+    *("invitations", "memberships", "messages", "sessions", "usage_days", "users"),
 }
 # What is planned for the values at hand, and what a function plans once for all values.
 PLANS = ("force_custom_plan", "force_generic_plan")
@@ -74,6 +75,29 @@ RUN = """
         'simple_chat', id, 'openai', 'gpt-4o-mini'
     FROM sessions WHERE session_key <> %s ORDER BY id LIMIT %s
 """
+# People beside those of the accounts, each a member and each with an invitation to somebody else.
+MANY_PEOPLE = 20_000
+PEOPLE = """
+    WITH people AS (
+        INSERT INTO users (id, password, is_superuser, first_name, last_name, is_staff, is_active,
+            is_auditor, date_joined, email)
+        SELECT gen_random_uuid(), '', false, '', '', false, true, false, now(),
+            'person-' || n || '@late.example'
+        FROM generate_series(1, %s) AS n
+        RETURNING id, email
+    ), members AS (
+        INSERT INTO memberships (id, account_id, user_id, role, updated_at)
+        SELECT gen_random_uuid(), (SELECT id FROM accounts WHERE slug = 'account-1'), id, 'viewer',
+            now()
+        FROM people
+    )
+    INSERT INTO invitations (id, account_id, email, role, invited_by, token_hash, expires_at)
+    SELECT gen_random_uuid(), (SELECT id FROM accounts WHERE slug = 'account-1'),
+        'invited-' || substr(email, 8), 'viewer', email, md5(email), now()
+    FROM people;
+    ANALYZE users, memberships, invitations
+"""
+FOUND_BY_ADDRESS = {User, Membership, Invitation, Session}
 # A turn touches some twenty rows, and their dead versions: each test is one transaction.
 TURN = 150
 # A page of fifty and one row more, and what finds the account.
@@ -349,6 +373,25 @@ class QueryPlanTests(TurnFunctions, TestCase):
                 with self.reads_few("ix_messages_history", rows=3 * LISTED):
                     found = read_messages(self.caller, self.instance, session.pk, page)
                 page = MessagesIn.model_validate({"order": order, "cursor": found.next_cursor})
+
+    def test_a_person_by_their_address(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(PEOPLE, [MANY_PEOPLE])
+        for text, found, indexes in (
+            ("Person-19999@Late.example", {User, Membership}, {"ix_users_email_start"}),
+            # The last ones of all, in whichever order they are read.
+            ("person-", {User}, {"ix_users_email_start"}),
+            ("invited-19999@late.example", {Invitation}, {"ix_invitations_email"}),
+        ):
+            # An end user may be an address: each agent's are looked up.
+            agents = SIZE.accounts * SIZE.instances_per_account if "@" in text else 0
+            with (
+                self.subTest(text),
+                platform_context(),
+                self.reads_few(*indexes, rows=LISTED + 2 * agents),
+            ):
+                rows = [each.row for each in look_up(text, lambda model: model in FOUND_BY_ADDRESS)]
+                self.assertEqual({type(row) for row in rows}, found)
 
     def test_an_agents_page_in_the_staffs_list(self) -> None:
         def read() -> None:

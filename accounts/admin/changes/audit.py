@@ -13,7 +13,7 @@ from accounts.admin.changes.links import page_of
 from accounts.admin.formatting import badge, link, quiet
 from accounts.admin.lists.filters import FilterForm
 from accounts.admin.lists.keyset import KeysetAdmin
-from accounts.audit.log import STATES, changes_of, name_of
+from accounts.audit.log import STATES, changes_of, column_name, name_of
 from accounts.models import AuditEntry
 from accounts.models.audit import OBJECT_TYPES
 
@@ -96,7 +96,7 @@ class AuditEntryAdmin(KeysetAdmin[AuditEntry]):
 
     @admin.display(description="changed")
     def columns(self, entry: AuditEntry) -> str:
-        names = [name.replace("_", " ") for name in sorted(entry.changes)]
+        names = [column_name(name) for name in sorted(entry.changes)]
         more = f" and {len(names) - NAMED_COLUMNS} more" if len(names) > NAMED_COLUMNS else ""
         return ", ".join(names[:NAMED_COLUMNS]) + more
 

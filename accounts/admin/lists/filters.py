@@ -13,7 +13,14 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
-from accounts.admin.lists.private import LONGEST, SEALED, opened, without_texts
+from accounts.admin.lists.private import (
+    LONGEST,
+    SEALED,
+    SEARCHED,
+    UNREADABLE,
+    opened,
+    without_texts,
+)
 from accounts.models import Account
 from accounts.tenancy.accounts import account_named, account_of_row, all_accounts, row_name
 from salient.ids import parse_uuid
@@ -40,7 +47,7 @@ class FilterForm(forms.Form):
     # Whether a time may be given with each date.
     with_times: ClassVar[bool] = False
     # The fields that may hold texts of people, which no address shows.
-    private: ClassVar[frozenset[str]] = frozenset()
+    private: ClassVar[frozenset[str]] = SEARCHED
 
     account: Account | None = None
 
@@ -56,11 +63,11 @@ class FilterForm(forms.Form):
         search = {"q"} if cls.search_label else set()
         choices = {f"{name}__exact" for name in cls.choices}
         times = {FROM_TIME, TO_TIME} if cls.with_times else set()
-        hidden = {SEALED} if cls.private else set()
-        return {
+        shown = {
             *(*search, ACCOUNT, *choices, FROM, TO, *times),
-            *(*cls.ids, *cls.base_fields, *hidden),
+            *(*cls.ids, *cls.base_fields),
         }
+        return shown | {SEALED} if shown & cls.private else shown
 
     def _shared_fields(self) -> dict[str, forms.Field]:
         fields: dict[str, forms.Field] = {}
@@ -101,7 +108,7 @@ class FilterForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}
         if self.data.get(SEALED):
-            self.add_error(None, "What this address searches for cannot be read: search again.")
+            self.add_error(None, UNREADABLE)
         for day, clock in ((FROM, FROM_TIME), (TO, TO_TIME)):
             if values.get(clock) and not values.get(day) and day not in self.errors:
                 self.add_error(clock, "Choose the day too.")

@@ -14,7 +14,14 @@ from django.utils.safestring import SafeString
 from accounts.admin.formatting import badge, quiet
 from accounts.keys.states import KeyState, state_of
 from accounts.models import ApiKey
+from salient.formatting import moment
 
+# What revoking several keys is called, and what follows from it.
+ENDS_MANY: dict[str, Any] = {
+    "verb": "Revoke",
+    "means": "These end for good within 5 seconds, with their successors and their visitors:",
+    "is_dangerous": True,
+}
 STATES = {
     KeyState.ACTIVE: "ok",
     KeyState.ENDS_SOON: "warn",
@@ -68,3 +75,9 @@ def ended_text(ended: list[str]) -> str:
         return "No key was revoked: it had ended before."
     what, them = ("1 key", "it") if len(ended) == 1 else (f"{len(ended)} keys", "them")
     return f"{what} revoked ({', '.join(ended)}): every server refuses {them} within 5 seconds."
+
+
+def owner_and_use(key: ApiKey) -> str:
+    """Say whose a key is, and when it was used last."""
+    used = moment(key.last_used_at) if key.last_used_at else "never"
+    return f"of {key.account.name}, last used: {used}"

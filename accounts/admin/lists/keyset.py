@@ -20,7 +20,6 @@ from psycopg.errors import QueryCanceled
 
 from accounts.admin.base import RecordAdmin
 from accounts.admin.lists.filters import FilterForm
-from accounts.admin.lists.private import sealed
 from accounts.audit.csv_export import Columns, Export, Right, csv_response, note_export
 from salient.cursor import Cursor, newer, older
 
@@ -147,9 +146,8 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
     def lookup_names(self, request: HttpRequest) -> set[str]:
         return self.filter_form.names() | {BEFORE, AFTER}
 
-    def for_address(self, query: QueryDict) -> QueryDict:
-        """Return the look-ups with those that may hold people's texts sealed."""
-        return sealed(super().for_address(query), self.filter_form.private)
+    def private_names(self) -> frozenset[str]:
+        return self.filter_form.private
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_safe(self.export_view))

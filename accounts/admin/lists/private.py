@@ -1,4 +1,4 @@
-"""Searches for texts of people: what is looked for stands in an address only encrypted.
+"""Searches: what is looked for, which may be a person's, stands in an address only encrypted.
 
 The form is sent by POST. So pages, links and exports work as with other filters, and neither a log
 nor the history of a browser holds the text.
@@ -10,12 +10,18 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
+from django.contrib.admin.views.main import ChangeListSearchForm as SearchForm
+from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from salient.ids import parse_uuid
 from salient.security.encryption import SecretUnreadable, conceal, reveal
 
 SEALED = "private"
+UNREADABLE = "What this address searches for cannot be read: search again."
+# What every list looks for: whoever searches may type an e-mail address into any of them.
+SEARCHED = frozenset({SEARCH_VAR})
 # An address has a longest length; the form says where a text is longer.
 LONGEST = 300
 
@@ -62,3 +68,25 @@ def opened(query: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any
         if name in names:
             values[name] = text
     return values
+
+
+class OpenedSearch(SearchForm):
+    """Reads the search of an address, where it may stand encrypted."""
+
+    def __init__(self, query: Mapping[str, Any], **options: Any) -> None:
+        super().__init__(opened(query, SEARCHED), **options)
+
+    def clean(self) -> dict[str, Any]:
+        if self.data.get(SEALED):
+            raise ValidationError(UNREADABLE)
+        return self.cleaned_data
+
+
+class SearchedList(ChangeList):
+    """A list of Django's whose pages, orders and filters pass an encrypted search on."""
+
+    search_form_class = OpenedSearch
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        found = super().get_filters_params(params)
+        return {name: values for name, values in found.items() if name != SEALED}

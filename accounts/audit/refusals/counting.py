@@ -22,6 +22,7 @@ from django.utils import timezone
 from accounts.audit.refusals.days import add
 from accounts.auth.caller import Caller, CallerKind
 from accounts.models import ApiKey, KeyKind
+from salient.api.handler import on_refusal
 from salient.api.lifespan import in_rounds, on_stop
 from salient.api.problems import Problem
 from salient.database import in_database, is_unavailable
@@ -118,8 +119,11 @@ def note_presented(request: HttpRequest, key: ApiKey, kind: CallerKind | None = 
     request.presented = (key, kind.value)  # type: ignore[attr-defined]
 
 
+@on_refusal
 def count_refusal(request: HttpRequest, path: Mapping[str, str], problem: Problem) -> None:
     """Count the answer if it is a refusal; `path` has the names in the address.
+
+    Where no view saw the call, nobody has looked at its key: the caller is unknown.
 
     A turn that began and failed is a request with its own row.
     """

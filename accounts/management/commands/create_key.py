@@ -124,7 +124,7 @@ def instance_ids(account: Account, slugs: Sequence[str]) -> list[UUID]:
     for slug in slugs:
         if slug not in known:
             hint = did_you_mean(slug, known)
-            raise Refused(f"Account “{account.slug}” has no agent instance “{slug}”.{hint}")
+            raise Refused(f"Account “{account.slug}” has no agent “{slug}”.{hint}")
     return [known[slug] for slug in dict.fromkeys(slugs)]
 
 

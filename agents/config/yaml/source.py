@@ -44,10 +44,14 @@ class Fault:
 
 @dataclass(slots=True)
 class Document:
-    """What a file says, the line of each key, and what is wrong with it."""
+    """What a file says, the line of each key, and what is wrong with it.
+
+    `ends` has the last line of each key's value; of a block text, with the empty lines below it.
+    """
 
     content: dict[str, Any] = field(default_factory=dict)
     lines: dict[KeyPath, int] = field(default_factory=dict)
+    ends: dict[KeyPath, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -90,6 +94,8 @@ class _Builder:
         self.text = text
         self.document = document
         self.events = self._events()
+        # The last line of what was read, without what stands below a value: comments.
+        self.last_line = 0
 
     def build(self) -> None:
         next(self.events)
@@ -114,7 +120,12 @@ class _Builder:
 
     def _events(self) -> Iterator[Any]:
         try:
-            yield from yaml.parse(self.text, Loader=_Loader)
+            event: Any
+            for event in yaml.parse(self.text, Loader=_Loader):
+                # The end of a block has no signs of its own: it lies where the next key begins.
+                if event.end_mark.index > event.start_mark.index:
+                    self.last_line = event.end_mark.line + (event.end_mark.column > 0)
+                yield event
         except yaml.YAMLError as error:
             raise self._unreadable(error) from None
         # The parser in pure Python lets odd escapes (\UFFFFFFFF) through as these.
@@ -177,6 +188,7 @@ class _Builder:
                 self._fault(f"is already set on line {first}", event, here)
             self.document.lines.setdefault(here, event.start_mark.line + 1)
             mapping[key] = self._value(next(self.events), here, depth + 1)
+            self.document.ends[here] = self.last_line
         return mapping
 
     def _key(self, event: Any, path: KeyPath, depth: int) -> str:

@@ -12,7 +12,6 @@ import yaml
 from agents.config.errors import KeyPath
 from agents.config.yaml.source import Document, parse, plain
 
-_COMMENT = re.compile(r"\s*(#.*)?")
 # Where a comment may begin behind a value.
 _BEHIND = re.compile(r"\s+#")
 
@@ -107,13 +106,11 @@ def _cut(text: str, document: Document, path: KeyPath) -> str:
 
 
 def _span(lines: list[str], document: Document, path: KeyPath) -> tuple[int, int]:
-    """Return the place of a key's first line, and that of the line after its value."""
-    first = document.lines[path] - 1
-    starts = sorted(
-        line - 1 for other, line in document.lines.items() if other[: len(path)] != path
-    )
-    end = next((line for line in starts if line > first), len(lines))
-    # What is written above the next key is about the next key.
-    while end < len(lines) and end > first + 1 and _COMMENT.fullmatch(lines[end - 1].rstrip("\n")):
+    """Return the place of a key's first line, and that of the line after its value.
+
+    What is written below the value is about the next key, or about the whole text.
+    """
+    first, end = document.lines[path] - 1, document.ends[path]
+    while end > first + 1 and not lines[end - 1].strip():
         end -= 1
     return first, end

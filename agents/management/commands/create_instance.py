@@ -31,7 +31,7 @@ NO_LAYER = Layer("", "", {})
 class Command(ReportingCommand):
     """Checks everything first; then the row and the files are made, or neither."""
 
-    help = "Make an agent instance in an account, with its configuration files."
+    help = "Make an agent in an account, with its configuration files."
     arguments = {"instance_slug": "slug", "display_name": "name", "agent_type": "type"}
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -123,7 +123,7 @@ def refuse_bad(instance: AgentInstance, account: Account) -> None:
     slug = instance.instance_slug
     with tenant_context(account.pk):
         if find_instance(account.pk, slug) is not None:
-            raise Refused(f"Account “{account.slug}” already has an agent instance “{slug}”.")
+            raise Refused(f"Account “{account.slug}” already has an agent “{slug}”.")
         instance.full_clean()
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from accounts.admin.base import Extra
 from accounts.admin.formatting import row_link
+from accounts.admin.lists.private import SearchedList
 from sessions_app.admin.conversations.texts import (
     HeldRowsAdmin,
     hidden,
@@ -37,7 +37,7 @@ PERSONAL_FIELDS = [
 ]
 
 
-class ProfileChangeList(ChangeList):
+class ProfileChangeList(SearchedList):
     """Marks the profiles that this person may not read, and notes whose are shown."""
 
     def get_results(self, request: HttpRequest) -> None:

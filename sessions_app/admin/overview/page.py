@@ -151,7 +151,7 @@ def change(now: float | Decimal | None, before: float | Decimal | None) -> str:
     """Compare with the period before, as a percentage of it."""
     if not before or now is None:
         return "nothing to compare with"
-    return f"{float(now) / float(before) - 1:+.0%} vs the period before"
+    return _compared(f"{float(now) / float(before) - 1:+.0%}")
 
 
 def spend_change(now: Figures, before: Figures) -> str:
@@ -160,11 +160,17 @@ def spend_change(now: Figures, before: Figures) -> str:
     return change(now.cost, before.cost)
 
 
+def _compared(difference: str) -> str:
+    """Say a difference; one that is rounded to nothing has no sign."""
+    is_something = any(digit in difference for digit in "123456789")
+    return f"{difference} vs the period before" if is_something else "as in the period before"
+
+
 def moved(now: float | None, before: float | None) -> str:
     """Compare two shares, by points."""
     if now is None or before is None:
         return "nothing to compare with"
-    return f"{(now - before) * 100:+.1f} points vs the period before"
+    return _compared(f"{(now - before) * 100:+.1f} points")
 
 
 def top_accounts(found: Mapping[UUID, Figures]) -> list[TopAccount]:

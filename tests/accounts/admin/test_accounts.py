@@ -110,7 +110,11 @@ class ListTests(AccountCase):
         make_account("acme", name="Rocket Works")
         make_account("beta")
         for word in ("rocket", "acm"):
-            found = self.get(f"{LIST}?q={word}").context["cl"].result_list
+            found = (
+                self.client.get(LIST, {"q": word}, secure=True, follow=True)
+                .context["cl"]
+                .result_list
+            )
             self.assertEqual([account.slug for account in found], ["acme"])
 
     def test_names_are_escaped(self) -> None:

@@ -4,12 +4,15 @@ import html
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
 from django.db import connection
+from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.admin.lists.private import opened as opened_query
 from accounts.models import ApiKey, MemberRole
 from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
@@ -18,6 +21,12 @@ from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
 from tests.support.people import opened
+
+
+def searched(answer: Any) -> str:
+    """Return what the address searches for that an answer leads to."""
+    query = QueryDict(urlsplit(answer["Location"]).query)
+    return str(opened_query(query, {"q"})["q"])
 
 
 class MakeTests(KeyPages):
@@ -295,7 +304,7 @@ class ListTests(KeyPages):
         key, _ = make_key(self.account, name="shop")
         make_key(make_account("beta"), name="other")
         for words in ("shop", key.key_id, "acme"):
-            page = self.get(KEYS, q=words)
+            page = self.client.get(KEYS, {"q": words}, secure=True, follow=True)
             self.assertContains(page, key.key_id)
             self.assertNotContains(page, "other")
 
@@ -307,10 +316,10 @@ class ListTests(KeyPages):
             sent = self.client.post("/admin/list-search/", form, secure=True)
             self.assertEqual(sent.status_code, 302)
             self.assertIn("mode__exact=live", sent["Location"])
-            self.assertIn(key.key_id, sent["Location"])
-            self.assertNotIn(text[-38:], sent["Location"])
+            self.assertNotIn(text[-38:], searched(sent))
+            self.assertIn(key.key_id, searched(sent))
         for words in (f"{key.prefix}_{key.key_id}", f"{key.prefix}_{key.key_id[:6]}"):
-            page = self.get(KEYS, q=words)
+            page = self.client.get(KEYS, {"q": words}, secure=True, follow=True)
             self.assertContains(page, key.key_id)
             self.assertNotContains(page, "other")
 
@@ -318,14 +327,8 @@ class ListTests(KeyPages):
         key, text = make_key(self.account, name="shop")
         sent = self.client.get(KEYS, {"q": text, "mode__exact": "live"}, secure=True)
 
-        shown = f"{KEYS}?q=sal_sk_{key.key_id}&mode__exact=live"
-        self.assertRedirects(sent, shown, fetch_redirect_response=False)
-
-    def test_each_list_searches_by_post(self) -> None:
-        for name in ("apikey", "account", "auditentry", "user"):
-            page = self.get(f"/admin/accounts/{name}/")
-            self.assertContains(page, f'name="list" value="accounts_{name}"')
-            self.assertContains(page, 'method="post" action="/admin/list-search/"')
+        self.assertTrue(sent["Location"].startswith(f"{KEYS}?mode__exact=live&private="))
+        self.assertEqual(searched(sent), f"sal_sk_{key.key_id}")
 
     def test_the_list_costs_the_same_for_one_and_for_fifty(self) -> None:
         costs = []

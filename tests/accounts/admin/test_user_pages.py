@@ -27,7 +27,7 @@ class UserPagesTests(TestCase):
         return [make_membership(make_account(slug), user, role="owner") for slug in slugs]
 
     def listed(self, **query: Any) -> list[str]:
-        rows = self.client.get(LIST, query).context["cl"].result_list
+        rows = self.client.get(LIST, query, follow=True).context["cl"].result_list
         return [row.email for row in rows]
 
     def test_each_person_has_a_badge_for_what_they_are(self) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hmac
 from datetime import timedelta
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
 from asgiref.sync import sync_to_async
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from accounts.auth import key_text
-from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope
+from accounts.auth import key_text, visitor_tokens
+from accounts.models import Account, ApiKey, KeyKind, KeyMode, MemberRole, Scope
 from accounts.tenancy.context import platform_context
 from agents.api import decorators
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
+from tests.accounts.member_worlds import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_instance, make_key
 from tests.support.worlds import World, counts, stored
@@ -107,6 +108,38 @@ class OrderTests(KeyWorld):
         self.assertNotIn(b"invoice", answer.body)
         await sync_to_async(change)("deleted")
         self.assertEqual(looks(await self.chat(self.api)), looks(unknown))
+
+    async def test_it_says_so_to_members_and_visitors_too_and_to_nobody_else(self) -> None:
+        def cookies() -> dict[str, ApiClient]:
+            member = make_member(self.account, MemberRole.VIEWER).user
+            stranger = make_member(make_account("gamma"), MemberRole.OWNER).user
+            response = MagicMock()
+            visitor_tokens.set_cookie(response, "acme", "bot")
+            visitor = "{}={}".format(*response.set_cookie.call_args.args)
+            here = {"sec-fetch-site": "same-origin"}
+            return {
+                "member": browser_of(member),
+                "visitor": ApiClient(headers=here | {"cookie": visitor}),
+                "stranger": browser_of(stranger),
+                "nobody": ApiClient(headers=here),
+            }
+
+        def change(status: str) -> None:
+            Account.objects.filter(pk=self.account.pk).update(status=status)
+            clear_caches()
+
+        callers, path = await sync_to_async(cookies)(), self.path("history")
+        for status, member, visitor in (
+            ("suspended", (403, "suspended"), (403, "suspended")),
+            ("deleted", (401, "unauthenticated"), (404, "not_found")),
+        ):
+            await sync_to_async(change)(status)
+            expected = {"member": member, "visitor": visitor}
+            for name, caller in callers.items():
+                with self.subTest(status=status, caller=name):
+                    answer = await caller.get(path)
+                    told = (answer.status, answer.json()["code"])
+                    self.assertEqual(told, expected.get(name, (401, "unauthenticated")))
 
 
 class LooksAlikeTests(KeyWorld):

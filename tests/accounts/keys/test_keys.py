@@ -106,7 +106,7 @@ class IssueTests(TestCase):
     def test_a_publishable_key_needs_origins_and_one_instance_and_has_one_scope(self) -> None:
         good = {"kind": "publishable", "origins": ["https://a.example"]}
         for more, message in (
-            ({"instance_ids": []}, "exactly one agent instance"),
+            ({"instance_ids": []}, "exactly one agent"),
             ({"instance_ids": [self.bot.pk, make_instance(self.account).pk]}, "exactly one"),
             ({"origins": []}, "needs the origins"),
             ({"origins": ["null"]}, "is no origin"),

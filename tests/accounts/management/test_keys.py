@@ -58,7 +58,7 @@ class CreateKeyTests(TestCase):
         make_instance(slug="theirs")
         for arguments, message in (
             (["--publishable"], "needs the origins"),
-            (["--instance", "theirs"], "has no agent instance “theirs”"),
+            (["--instance", "theirs"], "has no agent “theirs”"),
             (["--instance", "bott"], "Did you mean “bot”?"),
             (["--network", "10.0.0.1/8"], "is no network"),
             (["--origin", "https://shop.example"], "Only a publishable key"),

@@ -82,7 +82,7 @@ class InstancePageTests(PagesTestCase):
         page = self.home()
         for key, value, place in (
             ("model", "scripted:echo", "everybody&#x27;s file"),
-            ("temperature", "0.5", "instance file"),
+            ("temperature", "0.5", "agent file"),
             ("retries", "4", "published here"),
             ("history_limit", "20", "default"),
         ):
@@ -548,7 +548,7 @@ class StatusTests(PagesTestCase):
         listed = reverse("admin:agents_agentinstance_changelist")
         form = {"action": "deactivate", "_selected_action": [self.instance.pk, other.pk]}
         question = self.client.post(listed, form, secure=True)
-        self.assertContains(question, "Yes, deactivate them")
+        self.assertContains(question, 'value="Deactivate"')
         self.assertEqual(self.stored().status, InstanceStatus.ACTIVE)
         self.client.post(listed, form | {"sure": "yes"}, secure=True)
 

@@ -103,7 +103,7 @@ class HistoryTests(World, TestCase):
                 "changed files … of bot",
                 "created config publication number 1 of bot",
                 "created files … of bot",
-                "created agent instance bot",
+                "created agent bot",
             ],
         )
         self.assertContains(page, "by Ann Walker ann@example.com", count=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,10 @@ from django.core import mail
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
+from accounts.auth.key_text import new_key
 from accounts.models import Account, ApiKey, AuditEntry, Budget, Invitation
 from accounts.tenancy.context import platform_context
+from agents.admin.onboarding_kept import KEPT, LONGEST_KEPT, MOST_KEPT
 from agents.instances.templates import TEMPLATES
 from agents.models import AgentInstance
 from tests.support.factories import make_account, make_user
@@ -38,7 +41,7 @@ class OnboardingTests(TestCase):
         self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder)))
         self.client.force_login(make_root(email="root@example.com"))
 
-    def send(self, values: dict[str, str], account: Account | None = None) -> Any:
+    def send(self, values: dict[str, Any], account: Account | None = None) -> Any:
         with self.captureOnCommitCallbacks(execute=True):
             return self.client.post(place(account), values, secure=True, follow=True)
 
@@ -84,7 +87,8 @@ class OnboardingTests(TestCase):
         self.assertContains(self.get(account), 'value="shop"')
         self.assertNotContains(self.get(), 'value="20"')
 
-        page = self.send({"owner-email": "o@walkers.example", "key-label": "shop"}, account)
+        shown = {"shown": ["agent", "key", "budget"]}
+        page = self.send({"owner-email": "o@walkers.example", "key-label": "shop"} | shown, account)
         self.assertContains(page, "Done: owner, API key.")
         self.assertContains(page, '<span class="badge">to do</span>', count=2)
         self.assertContains(page, "to be taken by o@walkers.example")
@@ -103,6 +107,58 @@ class OnboardingTests(TestCase):
                 self.assertEqual(rows.objects.filter(account=account).count(), 1, rows)
             self.assertEqual(Budget.objects.get().limit, Decimal(50))
         self.assertEqual(len(mail.outbox), 2)
+
+    def test_two_tabs_begin_two_customers_and_lose_neither(self) -> None:
+        first, second = ({"begun": self.begun(), "agent-name": name} for name in ("One", "Two"))
+        for each in (first, second):
+            page = self.send(each)
+            self.assertContains(page, f'value="{each["agent-name"]}"')
+            self.assertContains(page, "Begin another customer")
+        self.assertContains(page, "Also begun: <a ")
+        page = self.client.get(NEW, {"begun": first["begun"]}, secure=True)
+        self.assertContains(page, 'value="One"')
+        self.assertNotContains(page, 'value="Two"')
+        self.assertNotContains(self.client.get(NEW, {"begun": ""}, secure=True), 'value="Two"')
+
+        self.send(AGENT | first | {"account-name": "First"})
+        self.assertContains(self.get(), 'value="Two"')
+        self.assertEqual([agent.display_name for agent in self.agents()], ["One"])
+
+    def begun(self) -> str:
+        return str(self.client.get(NEW, {"begun": ""}, secure=True).context["place"])
+
+    def agents(self) -> list[AgentInstance]:
+        with platform_context():
+            return list(AgentInstance.objects.filter(account__slug="first"))
+
+    def test_a_second_tab_of_an_account_takes_nothing_from_the_first(self) -> None:
+        account = make_account("acme")
+        self.send({"agent-name": "Bot", "agent-model": "nobody:knows"}, account)
+        self.send({"agent-template": "service", "budget-limit": "-1"}, account)
+        page = self.get(account)
+        self.assertContains(page, 'value="Bot"')
+        self.assertContains(page, 'value="-1"')
+        # What the page showed is taken out by leaving it empty.
+        self.send({"agent-name": "", "shown": "agent", "budget-limit": "-1"}, account)
+        page = self.get(account)
+        self.assertNotContains(page, 'value="Bot"')
+        self.assertContains(page, 'value="-1"')
+
+    def test_what_is_kept_is_bounded_and_holds_no_secret(self) -> None:
+        secret = new_key().text
+        for number in range(MOST_KEPT + 5):
+            self.send({"begun": f"{number:012x}", "agent-name": f"{number} {secret}"})
+        kept = self.client.session[KEPT]
+        self.assertEqual(len(kept), MOST_KEPT)
+        self.assertNotIn(secret[-38:], json.dumps(kept))
+        self.assertIn("24 sal_sk_", json.dumps(kept))
+        long = "x" * (LONGEST_KEPT // 3)
+        for number in range(4):
+            self.send({"begun": f"{number:012x}", "agent-system_prompt": long})
+        self.assertEqual(list(self.client.session[KEPT]), [f"{n:012x}" for n in (2, 3)])
+        page = self.send({"begun": "0" * 12, "agent-system_prompt": 3 * long})
+        self.assertContains(page, "too long to be kept")
+        self.assertLess(len(json.dumps(self.client.session[KEPT])), LONGEST_KEPT)
 
     def test_of_two_at_once_the_second_keeps_its_words(self) -> None:
         with patch.object(Account, "full_clean"):

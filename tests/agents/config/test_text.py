@@ -137,6 +137,23 @@ class SetTests(SimpleTestCase):
                 self.assertEqual(changed, TYPED.replace(before, after))
                 self.assertEqual(parse(changed).content, parse(TYPED).content | {key: value})
 
+    def test_comments_below_the_last_value_stay(self) -> None:
+        end = "\n# kept\n  # as it is\n"
+        for value in (
+            *("1", "1  # warm", "|\n  one\n  # two", "|-\n  one\n\n  # two", ">\n  one\n  two"),
+            *("\n  b: |\n    # one\n  c: 1", "\n- 1\n- [2,\n   3]", "'one\n\n  two'", "[1,\n  2]"),
+            "",
+        ):
+            for text in (f"m: x\na: {value}\n{end}", f"a: {value}\n{end}m: x\n"):
+                with self.subTest(text):
+                    changed = with_value(text, "a", "new\nlines")
+                    self.assertIn(f"{end}", changed)
+                    self.assertEqual(changed.replace(end, "").count("#"), 0 + ("warm" in changed))
+                    self.assertIn(end, without(text, "a"))
+                    self.assertNotIn("one", without(text, "a"))
+        self.assertEqual(with_value("a: 1\n# end", "a", 2), "a: 2\n# end")
+        self.assertEqual(without("m: x\na: 1\n# end", "a"), "m: x\n# end")
+
     def test_any_text_takes_any_value(self) -> None:
         for text in ("", "# only\n", "a: 1", "{a: 1, b: [2]}", "a: '#1' # x\n", "b:\n- 1\n# end"):
             for value in ("x # y", "one\ntwo", "", 1, None, ["- a", "b: c"], {"c": "|"}):

@@ -157,7 +157,7 @@ class CreateInstanceTests(TestCase):
         code, message = refusal("create_instance", "acme", "desk", "--config", path, "--force")
 
         self.assertEqual((code, len(self.instances())), (1, 1))
-        self.assertEqual(message, "Account “acme” already has an agent instance “desk”.")
+        self.assertEqual(message, "Account “acme” already has an agent “desk”.")
         self.assertNotIn("temperature", (self.base / "acme/desk/config.yaml").read_text())
 
     def test_an_unknown_type_is_misuse(self) -> None:

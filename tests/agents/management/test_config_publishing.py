@@ -94,7 +94,7 @@ class PlanTests(ConfigCommandTestCase):
     def test_an_unknown_name_is_a_wrong_call_with_a_guess(self) -> None:
         self.assertEqual(
             refusal("config", "plan", "acme/bott"),
-            (2, "There is no agent instance “acme/bott”. Did you mean “acme/bot”?"),
+            (2, "There is no agent “acme/bott”. Did you mean “acme/bot”?"),
         )
 
 

@@ -337,4 +337,6 @@ class WordTests(SimpleTestCase):
         self.assertEqual(change(3, 2), "+50% vs the period before")
         self.assertEqual(change(3, 0), "nothing to compare with")
         self.assertEqual(moved(0.03, 0.01), "+2.0 points vs the period before")
+        self.assertEqual(moved(0.0101, 0.0105), "as in the period before")
+        self.assertEqual(change(999, 1000), "as in the period before")
         self.assertEqual(moved(None, 0.01), "nothing to compare with")

@@ -27,6 +27,9 @@ DATA = re.compile(r"<(pre|code|textarea|script|style|option|svg|del|ins)\b.*?</\
 WITHOUT_ZONE = re.compile(r"(?:\d{4},? |shown to you until )\d\d:\d\d(?::\d\d)?\b(?!:| UTC)")
 OTHER_DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b|\bNov\. \d|\bago\b")
 
+# An agent instance is an agent to whoever reads about it.
+OTHER_NAME = re.compile(r"\binstances?\b", re.IGNORECASE)
+
 
 def words_of(html: str) -> str:
     return " ".join(strip_tags(DATA.sub(" ", html).replace("<", " <")).split())
@@ -43,6 +46,15 @@ class FormatTests(SimpleTestCase):
 
         # For machines.
         self.assertEqual({used for _, used in found}, {"|date:'c'"})
+
+    def test_no_template_puts_a_unit_beside_a_bare_number(self) -> None:
+        found = [
+            path.name
+            for path in TEMPLATES.rglob("*.html")
+            if re.search(r"\$\{\{|\}\} ?m?s\b", path.read_text(encoding="utf-8"))
+        ]
+
+        self.assertEqual(found, [])
 
     def test_a_moment_names_its_zone(self) -> None:
         time = datetime(2026, 9, 1, 14, 5, 9, tzinfo=UTC)
@@ -151,7 +163,9 @@ class PageWordTests(TestCase):
 
 @override_settings(SECURE_SSL_REDIRECT=False)
 class EveryPageTests(TestCase):
-    def test_every_page_names_the_zone_of_its_times_and_writes_dates_in_one_way(self) -> None:
+    maxDiff = None
+
+    def test_every_page_names_zones_and_agents_and_writes_dates_in_one_way(self) -> None:
         furnish(turns=60, accounts=1)
         self.client.force_login(User.objects.get(email=EMAIL))
         wrong = []
@@ -159,7 +173,7 @@ class EveryPageTests(TestCase):
             page = self.client.get(address)
             if page.status_code == 200 and page.get("Content-Type", "").startswith("text/html"):
                 words = words_of(page.content.decode())
-                for kind in (WITHOUT_ZONE, OTHER_DATE):
+                for kind in (WITHOUT_ZONE, OTHER_DATE, OTHER_NAME):
                     wrong += [
                         f"{address}: …{words[max(0, hit.start() - 30) : hit.end() + 20]}…"
                         for hit in kind.finditer(words)

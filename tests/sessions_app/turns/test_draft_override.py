@@ -218,9 +218,9 @@ class RightsTests(PlaygroundWorld, TestCase):
         self.assertIn("never stands in an address", address.json()["detail"])
         self.assertEqual((cookie.status, body.status), (401, 401))
 
-    async def test_a_suspended_account_or_an_archived_agent_is_not_there(self) -> None:
+    async def test_a_suspended_account_says_so(self) -> None:
         await sync_to_async(suspend)(self.account)
-        self.assertEqual((await self.play(self.player)).status, 404)
+        self.assertEqual((await self.play(self.player)).json()["code"], "suspended")
 
 
 def suspend(account: Account) -> None:

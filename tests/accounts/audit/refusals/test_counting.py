@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.db import OperationalError, connection
 from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
@@ -81,6 +82,34 @@ class CallTests(TestCase):
                 ("acme", 404, "not_found", "secret_key", mine, "", 1),
                 ("acme", 401, "unauthenticated", "secret_key", mine, "bot", 1),
                 ("beta", 401, "unauthenticated", UNKNOWN, "", "", 1),
+            },
+        )
+
+    def test_what_no_view_has_seen_is_counted_where_the_path_names_an_account(self) -> None:
+        lost = (
+            "/accounts/acme/agents/bot/chta",
+            "/accounts/acme/agents/bot/chat/",
+            "//Accounts//acme/agents//bot",
+            "/accounts/acme/agents/lost/x",
+            "/accounts/acme/",
+            "/accounts/nowhere/x",
+            "/accounts/ac%00me/x",
+            "/accounts/acme.x/y",
+        )
+        for path in lost:
+            with self.subTest(path):
+                self.assertEqual(self.get(self.text, path), 404)
+        large = b"x" * (settings.MAX_BODY_BYTES + 1)
+        post = async_to_sync(ApiClient(self.text).call)
+        answer = post("POST", "/accounts/acme/agents/bot/chat", raw=large)
+        self.assertEqual(answer.status, 413)
+
+        self.assertEqual(
+            self.kept(),
+            {
+                ("acme", 404, "unknown_route", UNKNOWN, "", "bot", 3),
+                ("acme", 404, "unknown_route", UNKNOWN, "", "", 2),
+                ("acme", 413, answer.json()["code"], UNKNOWN, "", "bot", 1),
             },
         )
 
