@@ -1,7 +1,7 @@
 """The SQL that distributes a migrated database by account, made from its catalog.
 
-In this order: nulls and keys that Citus refuses, triggers off, the cluster's functions, the
-distribution itself, then the keys and triggers again, and what the dropped keys did.
+In this order: keys and nulls that Citus refuses, triggers off, the cluster's functions, the
+distribution itself, then the keys and triggers again, what the dropped keys did, and the logins.
 """
 
 from __future__ import annotations
@@ -87,13 +87,14 @@ def statements(database: Database) -> Iterator[str]:
     keys = [Key(t, n, r, tuple(c), tuple(f), a) for t, n, r, c, f, a in database.rows(_KEYS)]
     touching = [key for key in keys if key.table in tables or key.target in tables]
     inside = [key for key in touching if key.table in tables and key.target in tables]
+    yield from (f'ALTER TABLE {key.table} DROP CONSTRAINT "{key.name}"' for key in touching)
+    # No key to accounts is left: the nil id is nobody's.
     for (table,) in database.rows(_NULLS, [tables]):
         yield f"UPDATE {table} SET account_id = '{NOBODY}' WHERE account_id IS NULL"
         yield (
             f"ALTER TABLE {table} ALTER account_id SET DEFAULT '{NOBODY}', "
             "ALTER account_id SET NOT NULL"
         )
-    yield from (f'ALTER TABLE {key.table} DROP CONSTRAINT "{key.name}"' for key in touching)
     yield from _wider_uniques(database, tables)
     triggers = database.rows(_TRIGGERS, [tables])
     yield from (f'DROP TRIGGER "{name}" ON {table}' for table, name, _, _ in triggers)
@@ -103,6 +104,7 @@ def statements(database: Database) -> Iterator[str]:
     yield from (key.without_slugs() for key in inside)
     yield from (made for _, _, made, function in triggers if function not in OFF_SHARDS)
     yield from _followers(database, touching, _parents_first(tables, inside))
+    yield from _logins()
 
 
 def cluster_functions(database: Database) -> Iterator[str]:
@@ -138,7 +140,7 @@ def _parents_first(tables: list[str], keys: Iterable[Key]) -> list[str]:
 
 
 def _settings(database: Database) -> Iterator[str]:
-    """Yield what the database and its workers need for contexts: SET LOCAL, and the roles."""
+    """Yield what the database needs for contexts: SET LOCAL goes to the workers."""
     [(name,)] = database.rows("SELECT quote_ident(current_database())")
     for setting, value in (
         ("citus.propagate_set_commands", "local"),
@@ -146,6 +148,10 @@ def _settings(database: Database) -> Iterator[str]:
     ):
         yield f"ALTER DATABASE {name} SET {setting} TO '{value}'"
         yield f"SET {setting} TO '{value}'"
+
+
+def _logins() -> Iterator[str]:
+    """Yield LOGIN on the workers, where distributing a table made the roles as they are here."""
     for role in ROLES:
         yield (
             "SELECT run_command_on_workers('SET citus.enable_alter_role_propagation TO off; "
