@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from unittest import mock
+from uuid import UUID
 
 from django.db import connection
 from django.test import TestCase
 
+from accounts.models import Account, AuditEntry, User
+from accounts.tenancy.context import platform_context
 from accounts.tenancy.distribution import cluster
+from accounts.tenancy.distribution.statements import statements
 from accounts.tenancy.distribution.tables import LOCAL_TABLES, distributed_tables
+from accounts.tenancy.roles import Database
+from agents.models import AgentInstance
+from sessions_app.models import Session
 from tests.support.commands import refusal, run, run_json
 from tests.support.database.scratch_database import ScratchCase
+from tests.support.database.tenant_rows import contents, make_tenant
+from tests.support.factories import make_audit_entry
 
 # The tables of Citus that the command reads, with no Citus behind them.
 CITUS = """
@@ -20,6 +29,14 @@ CITUS = """
     CREATE TABLE pg_dist_partition (logicalrelid regclass, partmethod "char");
     CREATE TABLE pg_dist_shard (logicalrelid regclass, shardid bigint);
     INSERT INTO pg_dist_node VALUES ('here', 5432, 0, true)
+"""
+# Its functions, which leave each table where it is.
+FUNCTIONS = """
+    CREATE FUNCTION create_distributed_table(regclass, text, colocate_with text) RETURNS void
+        LANGUAGE sql AS '';
+    CREATE FUNCTION truncate_local_data_after_distributing_table(regclass) RETURNS void
+        LANGUAGE sql AS '';
+    CREATE FUNCTION run_command_on_workers(text) RETURNS void LANGUAGE sql AS ''
 """
 
 
@@ -77,6 +94,44 @@ class PlanTests(TestCase):
         self.assertIn("coordinator here:5432: 0 shards", lines)
         self.assertIn("sessions: 2 shards", lines)
         self.assertIn("messages: not distributed", lines)
+
+
+class AppliedTests(TestCase):
+    """All of the plan but the distribution itself, on tables that have rows."""
+
+    def setUp(self) -> None:
+        self.acme, self.other = make_tenant("acme"), make_tenant("other")
+        self.entry = make_audit_entry(None)
+        self.before = [contents(each) for each in (self.acme, self.other)]
+        with connection.cursor() as cursor:
+            cursor.execute(FUNCTIONS)
+            for statement in statements(Database(connection)):
+                cursor.execute(statement)
+
+    def test_rows_stay_as_they_are_and_entries_of_no_account_get_the_nil_id(self) -> None:
+        self.assertEqual([contents(each) for each in (self.acme, self.other)], self.before)
+        with platform_context():
+            self.assertEqual(AuditEntry.objects.get(pk=self.entry.pk).account_id, UUID(int=0))
+
+    def test_an_account_is_erased_with_its_rows_and_no_other_row(self) -> None:
+        with platform_context():
+            self.acme[Account].delete()
+
+        left = {table for table, rows in contents(self.acme).items() if rows}
+        self.assertEqual(left, set())
+        self.assertEqual(contents(self.other), self.before[1])
+
+    def test_new_slugs_follow_and_a_deleted_person_is_forgotten(self) -> None:
+        with platform_context():
+            Account.objects.filter(pk=self.acme[Account].pk).update(slug="renamed")
+            instance = self.acme[AgentInstance]
+            AgentInstance.objects.filter(pk=instance.pk).update(instance_slug="new-bot")
+            self.acme[User].delete()
+            found = Session.objects.get(pk=self.acme[Session].pk)
+
+        self.assertEqual(found.account_slug, "renamed")
+        self.assertEqual(found.agent_instance_slug, "new-bot")
+        self.assertIsNone(found.user_id)
 
 
 class EmptyDatabaseTests(ScratchCase):
