@@ -33,17 +33,15 @@ _OVER = "(now() AT TIME ZONE 'UTC')::date - 1"
 _NAMES = ", ".join(SUMS)
 _TOTALS = ", ".join(f"sum({name})" for name in SUMS)
 _BUCKETS = ", ".join(f"sum(latency_buckets[{n + 1}])" for n in range(LATENCY_BUCKETS))
-# Only days without stored sums are looked up in usage_days, each by its first row: a join would
-# read the whole roll-up where that is small or not yet analysed.
+# Only days without stored sums are looked up in usage_days, as a list: a join would read the whole
+# roll-up where that is small or not yet analysed, and the two tables may be on different servers.
 _MISSING = f"""
-    WITH unkept AS MATERIALIZED (
+    SELECT DISTINCT day FROM usage_days WHERE day = ANY (ARRAY(
         SELECT day FROM (SELECT %(last)s::date - n AS day
             FROM generate_series(0, %(last)s::date - %(first)s::date) AS n) AS days
         WHERE day < {_OVER} AND NOT EXISTS (SELECT FROM usage_totals
             WHERE usage_totals.day = days.day AND account_id IS NULL)
-    )
-    SELECT day FROM unkept
-    WHERE (SELECT true FROM usage_days WHERE usage_days.day = unkept.day LIMIT 1)
+    ))
     ORDER BY day DESC LIMIT %(most)s
 """
 INSERT = f"""
