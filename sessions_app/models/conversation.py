@@ -285,7 +285,9 @@ class MessageQuerySet(TenantQuerySet["Message"]):
 
     def with_rating_of(self, caller: str) -> MessageQuerySet:
         """Add this caller's rating of each message as `own_rating`: 1, -1 or None."""
-        mine = MessageFeedback.objects.filter(message_id=OuterRef("pk"), caller=caller)
+        mine = MessageFeedback.objects.filter(
+            account_id=OuterRef("account_id"), message_id=OuterRef("pk"), caller=caller
+        )
         return self.annotate(own_rating=Subquery(mine.values("rating")[:1]))
 
 

@@ -58,7 +58,11 @@ def _name(row: ConfigPublication) -> str:
 
 def with_before(rows: QuerySet[Any]) -> QuerySet[Any]:
     """Add which version was in force before each row: what was published or changed on disk."""
-    mine = Q(agent_instance_id=OuterRef("agent_instance_id"), created_at__lt=OuterRef("created_at"))
+    mine = Q(
+        account_id=OuterRef("account_id"),
+        agent_instance_id=OuterRef("agent_instance_id"),
+        created_at__lt=OuterRef("created_at"),
+    )
     published = ConfigPublication.objects.filter(mine).order_by("-created_at")
     on_disk = _from_files(ConfigVersion.objects.filter(mine)).order_by("-created_at")
     found: QuerySet[Any] = rows.annotate(
@@ -72,7 +76,9 @@ def with_before(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 def _from_files(rows: QuerySet[ConfigVersion]) -> QuerySet[ConfigVersion]:
     """Leave out what was published, and what was only tried out."""
-    made_it = ConfigPublication.objects.filter(config_version_id=OuterRef("pk"))
+    made_it = ConfigPublication.objects.filter(
+        account_id=OuterRef("account_id"), config_version_id=OuterRef("pk")
+    )
     return rows.filter(last_served_at__isnull=False).exclude(Exists(made_it))
 
 
