@@ -246,7 +246,7 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
     def history_sources(
         self, request: HttpRequest, row: AgentInstance
     ) -> Iterable[timeline.Source]:
-        files = changed_files(agent_instance_id=row.pk)
+        files = changed_files(row.account_id, agent_instance_id=row.pk)
         return [*super().history_sources(request, row), files]
 
     def history_links(self, row: AgentInstance) -> Iterable[tuple[str, str]]:

@@ -15,14 +15,13 @@ from typing import Final
 
 from django.apps import apps
 
+from accounts.models.audit import NOBODY
 from accounts.tenancy.distribution.tables import OFF_SHARDS, distributed_tables
 from accounts.tenancy.roles import ROLES, Database
 from salient.database.sql_files import in_schema
 
 # With the policy “erased”: entries of an account that is being erased.
 ERASES: Final = "GRANT DELETE ON audit_log TO salient_platform"
-# The account of the audit log's entries of no account: the distribution column holds no null.
-NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 # ruff: noqa: S608 - built from the catalog and from constants
 _KEYS = """
     SELECT conrelid::regclass::text, conname, confrelid::regclass::text,
@@ -177,9 +176,9 @@ def _followers(database: Database, dropped: list[Key], tables: list[str]) -> Ite
         for table in tables
         if "account_slug" in columns[table]
     ]
-    deletes = [
-        f"DELETE FROM {{schema}}.{table} WHERE account_id = OLD.id" for table in reversed(tables)
-    ]
+    # The log last: triggers of the other tables write into it, which see no account from a worker.
+    erased = [table for table in reversed(tables) if table != "audit_log"] + ["audit_log"]
+    deletes = [f"DELETE FROM {{schema}}.{table} WHERE account_id = OLD.id" for table in erased]
     erasing = "EXECUTE format('SET LOCAL app.erasing TO %L', OLD.id)"
     yield from _trigger("accounts", "follow_renamed", "UPDATE OF slug", renames, database)
     yield from _trigger("accounts", "follow_erased", "DELETE", [erasing, *deletes], database)

@@ -15,7 +15,7 @@ from typing import Any
 from django.apps import apps
 from django.db import models
 
-from accounts.tenancy.distribution.statements import NOBODY
+from accounts.models.audit import NOBODY
 from salient.database.constraints import CompositeForeignKey
 from sessions_app.operations.integrity.checks import (
     Check,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from unittest import mock
 from uuid import UUID
 
@@ -73,6 +74,18 @@ class PlanTests(TestCase):
         self.assertFalse(any("REFERENCES accounts" in text for text in statements))
         [key] = [t for t in statements if 'ADD CONSTRAINT "fk_sessions_agent_instance_id"' in t]
         self.assertNotIn("slug", key)
+
+    def test_an_account_is_erased_children_first_and_its_log_last(self) -> None:
+        [erasing] = [
+            text
+            for text in run_json("distribute", "--sql")["sql"]
+            if "FUNCTION app_follow_erased_accounts()" in text and "DELETE FROM" in text
+        ]
+
+        order = re.findall(r"DELETE FROM \w+\.(\w+)", erasing)
+        self.assertEqual(sorted(order), distributed_tables())
+        self.assertLess(order.index("messages"), order.index("sessions"))
+        self.assertEqual(order[-1], "audit_log")
 
     def test_without_citus_nothing_is_applied(self) -> None:
         self.assertEqual(refusal("distribute", "--apply"), (1, cluster.NO_EXTENSION))
