@@ -25,7 +25,7 @@ _NOT_VALID = """
         AND connamespace = current_schema()::regnamespace
     ORDER BY 1, 2
 """
-_NAMES = """
+NAMES = """
     SELECT conname FROM pg_constraint WHERE connamespace = current_schema()::regnamespace
     UNION ALL
     SELECT relname FROM pg_class
@@ -82,7 +82,7 @@ def _is_dropped(model: type[Model], constraint: BaseConstraint) -> bool:
 
 
 def _missing(_scope: Scope) -> Found:
-    return _named(iter(expected_names() - {name for (name,) in _rows(_NAMES)}))
+    return _named(iter(expected_names() - {name for (name,) in _rows(NAMES)}))
 
 
 POLICIES = Check(

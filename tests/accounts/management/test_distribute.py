@@ -7,16 +7,19 @@ from unittest import mock
 from uuid import UUID
 
 from django.db import connection
-from django.test import TestCase
+from django.test import RequestFactory, TestCase, override_settings
 
+from accounts.audit.csv_export import note_export
 from accounts.models import Account, AuditEntry, User
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.distribution import cluster
 from accounts.tenancy.distribution.statements import statements
 from accounts.tenancy.distribution.tables import LOCAL_TABLES, distributed_tables
+from accounts.tenancy.rls import policy_problems
 from accounts.tenancy.roles import Database
 from agents.models import AgentInstance
 from sessions_app.models import Session
+from sessions_app.operations.integrity.schema import NAMES, expected_names
 from tests.support.commands import refusal, run, run_json
 from tests.support.database.scratch_database import ScratchCase
 from tests.support.database.tenant_rows import contents, make_tenant
@@ -125,6 +128,28 @@ class AppliedTests(TestCase):
         self.assertEqual([contents(each) for each in (self.acme, self.other)], self.before)
         with platform_context():
             self.assertEqual(AuditEntry.objects.get(pk=self.entry.pk).account_id, UUID(int=0))
+
+    @override_settings(DATABASE_DISTRIBUTED=True)
+    def test_what_is_dropped_is_not_missed(self) -> None:
+        database = Database(connection)
+        names = {row[0] for row in database.rows(NAMES)}
+
+        self.assertEqual(expected_names() - names, set())
+        self.assertEqual(list(policy_problems(database)), [])
+
+    @override_settings(DATABASE_DISTRIBUTED=True)
+    def test_an_export_of_all_is_noted_for_each_account_and_for_none(self) -> None:
+        request = RequestFactory().get("/")
+        request.user = self.acme[User]
+        with platform_context():
+            note_export(request, None, "sessions", {"from": "2026-01-01", "email": "x@example.com"})
+            noted = AuditEntry.objects.filter(object_type="sessions", action="noted")
+            found = {row.account_id: row.changes for row in noted}
+            accounts = set(Account.objects.values_list("pk", flat=True))
+
+        days = {"from": [None, "2026-01-01"]}
+        self.assertEqual(found.pop(UUID(int=0)), days | {"email": [None, "x@example.com"]})
+        self.assertEqual(found, dict.fromkeys(accounts, days))
 
     def test_an_account_is_erased_with_its_rows_and_no_other_row(self) -> None:
         with platform_context():

@@ -290,6 +290,10 @@ class TransferTests(SimpleTestCase):
         with platform_context():
             self.assertEqual(len(set(ApiKey.objects.values_list("secret_hash"))), 1)
 
+    @override_settings(DATABASE_DISTRIBUTED=True)
+    def test_a_cluster_writes_the_same_rows_one_by_one(self) -> None:
+        self.test_round_trip()
+
     def test_all_conflicts_are_named_at_once_and_another_slug_is_possible(self) -> None:
         with scratch_database(source=self.origin), self.files("conflicts") as base:
             make_account("acme")
