@@ -13,8 +13,6 @@ from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-from django.db import connection
 from django.db.models import Model, Q, QuerySet
 
 from accounts.models import Account, ApiKey, Invitation, Membership, User
@@ -44,9 +42,6 @@ WORDS: dict[type[Model], str] = {
     LLMRequest: "LLM request",
 }
 
-# Few rows are found of each kind: Citus joins them where the accounts are.
-_JOIN_HERE = "SELECT set_config('citus.local_table_join_policy', 'prefer-distributed', true)"
-
 # Says whether rows of a model may be shown to who asks.
 type May = Callable[[type[Model]], bool]
 
@@ -70,10 +65,6 @@ def look_up(text: str, may: May) -> list[Found]:
     In a tenant's context it finds what is the account's own.
     """
     text = " ".join(text[:LONGEST].split()).replace("\x00", "")
-    if settings.DATABASE_DISTRIBUTED:
-        # Its planner fails where names are looked for in a table joined to one of another server.
-        with connection.cursor() as cursor:
-            cursor.execute(_JOIN_HERE)
     wanted = [each for each in _queries(text) if may(each.model)]
     found = chain.from_iterable(map(_read, wanted))
     return list(islice(found, MOST))

@@ -102,6 +102,8 @@ class ClusterFunctionTests(TurnFunctions, World, TestCase):
             self.refusal("app_settle_turns", ends[:1]),
             self.refusal("app_open_turns", [late | {"session_id": str(uuid4())}]),
             self.refusal("app_open_turns", [late | {"cost": "5"}]),
+            self.refusal("app_open_turns", [late | {"agent_instance_slug": "old"}]),
+            self.refusal("app_open_turns", [late | {"account_slug": "old"}]),
         ]
         for each in settled:
             del each["all"]["moment"]
@@ -130,7 +132,7 @@ class ClusterFunctionTests(TurnFunctions, World, TestCase):
 
         self.maxDiff = None
         self.assertEqual(plain, cluster)
-        self.assertEqual(plain["refusals"], ["SL409", "SL404", "SL429"])
+        self.assertEqual(plain["refusals"], ["SL409", "SL404", "SL429", "23503", "23503"])
         self.assertEqual({table for table, rows in plain["rows"].items() if not rows}, set())
 
 
