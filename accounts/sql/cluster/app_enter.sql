@@ -12,9 +12,5 @@ BEGIN
     EXECUTE format('SET LOCAL statement_timeout TO %L', the_timeout);
     EXECUTE 'SET LOCAL lock_timeout TO ''2s''';
     EXECUTE 'SET LOCAL idle_in_transaction_session_timeout TO ''10s''';
-    -- Joined to a table of the coordinator, an account's rows come there: the other way about the
-    -- planner fails where a policy has a condition. The platform's has none.
-    PERFORM set_config('citus.local_table_join_policy',
-        CASE WHEN the_account = '' THEN 'auto' ELSE 'prefer-distributed' END, true);
     PERFORM set_config('role', the_role, true);
 END $$;
