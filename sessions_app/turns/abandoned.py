@@ -15,7 +15,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.limits import quotas
@@ -230,13 +230,7 @@ def _settle(
     with platform_context():
         # An id is unique within its account only.
         own = LLMRequest.objects.filter(account_id=account_id, pk=request_id)
-        running = own.running()
-        # The session first, as every turn locks it: the next turn may be waiting for it.
-        sessions = Session.objects.filter(account_id=account_id)
-        free = sessions.select_for_update(skip_locked=True, no_key=True)
-        if free.filter(pk__in=running.values("session_id")).first() is None:
-            return False
-        request = running.select_for_update(skip_locked=True, no_key=True).first()
+        request = _locked(account_id, own.running())
         if request is None:
             return False
         found = _found(request)
@@ -261,6 +255,16 @@ def _settle(
     send(settlement.alerts)
     count_abandoned()
     return True
+
+
+def _locked(account_id: UUID, running: QuerySet[LLMRequest]) -> LLMRequest | None:
+    """Lock the turn and its session; None where another process has one of them."""
+    # The session first, as every turn locks it: the next turn may be waiting for it.
+    sessions = Session.objects.filter(account_id=account_id, pk__in=running.values("session_id"))
+    if sessions.select_for_update(skip_locked=True, no_key=True).first() is None:
+        return None
+    found: LLMRequest | None = running.select_for_update(skip_locked=True, no_key=True).first()
+    return found
 
 
 def _count_and_publish(request: LLMRequest) -> None:
