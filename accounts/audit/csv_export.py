@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import F, QuerySet
 from django.db.models.expressions import Combinable
@@ -30,6 +31,7 @@ from django.utils import timezone
 
 from accounts.members import support_access
 from accounts.models import Account, ActorKind, AuditAction, AuditEntry, User
+from accounts.models.audit import no_account
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.replica import has_replica, read_as_platform
 from salient.database import in_database
@@ -231,22 +233,34 @@ def note_export(
     An export of all accounts is noted for each of them, with the days as its only filters: an id or
     an e-mail address among the filters belongs to another account.
     """
+    note: dict[str, Any] = {
+        "actor_kind": ActorKind.STAFF,
+        "actor_id": str(request.user.pk),
+        "actor": request.user.get_username(),
+        "action": AuditAction.NOTED,
+        "object_type": table,
+        "object_id": "",
+    }
+    account_id = no_account() if account is None else account.pk
     AuditEntry.objects.create(
-        account=account,
-        actor_kind=ActorKind.STAFF,
-        actor_id=str(request.user.pk),
-        actor=request.user.get_username(),
-        action=AuditAction.NOTED,
-        object_type=table,
-        object_id="",
-        object="CSV export",
-        changes=_as_changes(filters),
+        **note, account_id=account_id, object="CSV export", changes=_as_changes(filters)
     )
     if account is None:
         days = {name: value for name, value in filters.items() if name in {"from", "to"}}
-        values = [str(request.user.pk), request.user.get_username(), table, OF_ALL]
-        with connection.cursor() as cursor:
-            cursor.execute(_NOTE_EVERYWHERE, [*values, json.dumps(_as_changes(days))])
+        _note_everywhere(note | {"object": OF_ALL, "changes": _as_changes(days)})
+
+
+def _note_everywhere(note: Mapping[str, Any]) -> None:
+    if settings.DATABASE_DISTRIBUTED:
+        # A cluster refuses INSERT … SELECT under row-level security.
+        ids = Account.objects.values_list("pk", flat=True)
+        AuditEntry.objects.bulk_create(AuditEntry(account_id=each, **note) for each in ids)
+        return
+    names = ("actor_id", "actor", "object_type", "object")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _NOTE_EVERYWHERE, [*(note[name] for name in names), json.dumps(note["changes"])]
+        )
 
 
 def _as_changes(filters: Mapping[str, str]) -> dict[str, Any]:

@@ -296,7 +296,9 @@ def _forget(key: ApiKey) -> None:
 def _of_ended(key_ids: Iterable[str]) -> Q:
     """Find the successors that keys which have ended had before their end."""
     ended_first = ApiKey.objects.filter(
-        key_id=OuterRef("rotated_from"), revoked_at__lte=OuterRef("created_at")
+        account_id=OuterRef("account_id"),
+        key_id=OuterRef("rotated_from"),
+        revoked_at__lte=OuterRef("created_at"),
     )
     return Q(~Exists(ended_first), rotated_from__in=key_ids)
 

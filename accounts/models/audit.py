@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+from uuid import UUID
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -12,6 +15,8 @@ from accounts.models.foreign_keys import account_constraint, account_key, user_c
 from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
 from salient.ids import uuid7
 
+# The account of entries of no account on a cluster: what rows are distributed by is never null.
+NOBODY: Final = UUID(int=0)
 # The tables that entries are about: the database's triggers record changes of most, and what is
 # read or exported of the others is noted. The apps above add theirs
 # (accounts.tenancy.roles.register_tables).
@@ -50,6 +55,11 @@ class AuditAction(models.TextChoices):
     DELETED = "deleted"
     # What changes no row and is recorded all the same: an export, the reading of texts.
     NOTED = "noted"
+
+
+def no_account() -> UUID | None:
+    """Return what stands for the account in an entry of no account."""
+    return NOBODY if settings.DATABASE_DISTRIBUTED else None
 
 
 class AuditEntryQuerySet(TenantQuerySet["AuditEntry"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
@@ -19,7 +20,10 @@ from django.db import (
     transaction,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Col
+from django.db.models.lookups import Exact
 from django.db.models.signals import class_prepared
+from django.db.models.sql.where import WhereNode
 from django.dispatch import receiver
 
 from salient.actors import actor_text
@@ -226,12 +230,34 @@ class TenantModel(models.Model):
     class Meta:
         abstract = True
 
+    def _do_update(self, base_qs: Any, *values: Any, **named: Any) -> Any:
+        """Find the row by its account too, which is part of its key: else all servers of a cluster
+        would be asked for it.
+        """
+        return super()._do_update(base_qs.filter(account_id=self.account_id), *values, **named)
+
 
 @receiver(class_prepared)
-def scope_base_managers(sender: type[models.Model], **_more: Any) -> None:
+def scope_rows(sender: type[models.Model], **_more: Any) -> None:
     """Require a context also for what Django does with a row: save, refresh, follow a key.
 
-    Not by Meta.base_manager_name, which every model and every migration would have to name.
+    Not by Meta.base_manager_name, which every model and every migration would have to name. Keys to
+    other rows of accounts join them by the account as well: it is part of each row's key, and
+    distributed tables can be joined only by it.
     """
     if issubclass(sender, TenantModel):
         sender._meta.base_manager_name = "objects"
+        for field in sender._meta.local_fields:
+            if isinstance(field, models.ForeignKey) and field.name != "account":
+                field.get_extra_restriction = partial(_same_account, field)  # type: ignore[method-assign]
+
+
+def _same_account(
+    field: models.ForeignKey[Any, Any], alias: str | None, related_alias: str
+) -> WhereNode | None:
+    """Return what a join by this key asks for besides; None where the row has no account."""
+    if alias is None or not issubclass(field.related_model, TenantModel):
+        return None
+    account: Any = field.model._meta.get_field("account")
+    equal: Any = Exact(Col(alias, account), Col(related_alias, account))
+    return WhereNode([equal])

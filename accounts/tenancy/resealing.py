@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -25,7 +24,7 @@ class Rotation:
 
 
 def reseal_rows[Row: TenantModel](
-    locked_rows: Callable[[], QuerySet[Row]],
+    rows: Callable[[], QuerySet[Row]],
     columns: Sequence[str],
     name: Callable[[Row], str],
     rotation: Rotation,
@@ -34,14 +33,13 @@ def reseal_rows[Row: TenantModel](
 ) -> None:
     """Seal every secret in these columns under the first key, and count it in `rotation`.
 
-    `locked_rows` is called inside the platform context and locks what it returns; `name` says which
-    row has a secret that no key opens. Each batch is one short transaction; it may be run again at
-    any time.
+    `rows` is called inside the platform context; `name` says which row has a secret that no key
+    opens. Each batch is one short transaction; it may be run again at any time.
     """
     after = UUID(int=0)
     while True:
         with platform_context():
-            batch = list(locked_rows().filter(pk__gt=after).order_by("pk")[:BATCH])
+            batch = list(rows().filter(pk__gt=after).order_by("pk")[:BATCH])
             for row in batch:
                 _reseal(row, columns, name, rotation, write=write)
         if len(batch) < BATCH:
@@ -57,7 +55,7 @@ def _reseal[Row: TenantModel](
     *,
     write: bool,
 ) -> None:
-    resealed: dict[str, Any] = {}
+    own = type(row)._default_manager.filter(account_id=row.account_id, pk=row.pk)
     for column in columns:
         sealed = getattr(row, column)
         if not sealed:
@@ -66,9 +64,11 @@ def _reseal[Row: TenantModel](
             rotation.current += 1
             continue
         try:
-            resealed[column] = reseal(sealed)
+            resealed = reseal(sealed)
         except SecretUnreadable:
             rotation.unreadable.append(name(row))
-    rotation.resealed += len(resealed)
-    if resealed and write:
-        type(row)._default_manager.filter(pk=row.pk).update(**resealed)
+            continue
+        rotation.resealed += 1
+        if write:
+            # Who has changed it meanwhile has sealed it under the first key.
+            own.filter(**{column: sealed}).update(**{column: resealed})

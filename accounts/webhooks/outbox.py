@@ -7,13 +7,14 @@ loses nothing: the delivery is sent once more, with the same webhook-id.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from django.tasks import task
 
@@ -48,30 +49,41 @@ FAILING_FOR: Final = timedelta(days=3)
 AT_ONCE: Final = 10
 # The window in which the oldest deliveries of each endpoint are looked for.
 WINDOW: Final = 1_000
-CLAIM: Final = """
-    WITH due AS (
-        SELECT account_id, id, next_try_at,
-            row_number() OVER (PARTITION BY endpoint_id ORDER BY next_try_at, id) AS place
-        FROM (
-            SELECT account_id, id, endpoint_id, next_try_at FROM webhook_deliveries
-            WHERE state = 'pending' AND next_try_at <= now() AND endpoint_id <> ALL (%(busy)s)
-            ORDER BY next_try_at LIMIT %(window)s
-        ) AS oldest
-    ), free AS (
-        SELECT delivery.account_id, delivery.id
-        FROM due
-        JOIN webhook_deliveries AS delivery USING (account_id, id)
-        JOIN webhook_endpoints AS endpoint
-            ON endpoint.account_id = delivery.account_id AND endpoint.id = delivery.endpoint_id
-        WHERE delivery.state = 'pending' AND delivery.next_try_at <= now() AND endpoint.is_enabled
-            AND place <= CASE WHEN endpoint.failing_since IS NULL THEN %(at_once)s ELSE 1 END
-        ORDER BY due.next_try_at LIMIT %(most)s
-        FOR UPDATE OF delivery SKIP LOCKED
-    )
-    UPDATE webhook_deliveries AS delivery SET
-        tries = tries + 1, next_try_at = now() + %(lease)s, last_tried_at = now()
+# ruff: noqa: S608 - built from constants of this module only
+_DUE = """
+    SELECT account_id, id, next_try_at,
+        row_number() OVER (PARTITION BY endpoint_id ORDER BY next_try_at, id) AS place
+    FROM (
+        SELECT account_id, id, endpoint_id, next_try_at FROM webhook_deliveries
+        WHERE state = 'pending' AND next_try_at <= now() AND endpoint_id <> ALL (%(busy)s)
+        ORDER BY next_try_at LIMIT %(window)s
+    ) AS oldest
+"""
+_FREE = """
+    SELECT delivery.account_id, delivery.id
+    FROM due
+    JOIN webhook_deliveries AS delivery USING (account_id, id)
+    JOIN webhook_endpoints AS endpoint
+        ON endpoint.account_id = delivery.account_id AND endpoint.id = delivery.endpoint_id
+    WHERE delivery.state = 'pending' AND delivery.next_try_at <= now() AND endpoint.is_enabled
+        AND place <= CASE WHEN endpoint.failing_since IS NULL THEN %(at_once)s ELSE 1 END
+    ORDER BY due.next_try_at LIMIT %(most)s
+"""
+_TAKE = "tries = tries + 1, next_try_at = now() + %(lease)s, last_tried_at = now()"
+CLAIM: Final = f"""
+    WITH due AS ({_DUE}), free AS ({_FREE} FOR UPDATE OF delivery SKIP LOCKED)
+    UPDATE webhook_deliveries AS delivery SET {_TAKE}
     FROM free WHERE delivery.account_id = free.account_id AND delivery.id = free.id
     RETURNING delivery.account_id, delivery.id
+"""
+# A cluster locks rows of one account at a time. Of two workers that find the same delivery, the
+# second one waits for the first and finds it taken.
+FIND: Final = f"WITH due AS ({_DUE}) {_FREE}"
+CLAIM_OF_ACCOUNT: Final = f"""
+    UPDATE webhook_deliveries SET {_TAKE}
+    WHERE account_id = %(account)s AND id = ANY (%(ids)s) AND state = 'pending'
+        AND next_try_at <= now()
+    RETURNING account_id, id
 """
 
 
@@ -101,12 +113,27 @@ def claim(*, busy: Collection[UUID], most: int) -> list[WebhookDelivery]:
     }
     with platform_context():
         with connection.cursor() as cursor:
-            cursor.execute(CLAIM, values)
-            taken = {key for _, key in cursor.fetchall()}
+            taken = {key for _, key in _taken(cursor, values)}
         if not taken:
             return []
         rows = WebhookDelivery.objects.filter(pk__in=taken).select_related("endpoint")
         return list(rows.order_by("created_at", "id"))
+
+
+def _taken(cursor: Any, values: Mapping[str, Any]) -> list[tuple[UUID, UUID]]:
+    """Return (account, delivery) of what is taken."""
+    if not settings.DATABASE_DISTRIBUTED:
+        cursor.execute(CLAIM, values)
+        return list(cursor.fetchall())
+    cursor.execute(FIND, values)
+    found: dict[UUID, list[UUID]] = {}
+    for account_id, key in cursor.fetchall():
+        found.setdefault(account_id, []).append(key)
+    taken: list[tuple[UUID, UUID]] = []
+    for account_id, ids in found.items():
+        cursor.execute(CLAIM_OF_ACCOUNT, {**values, "account": account_id, "ids": ids})
+        taken += cursor.fetchall()
+    return taken
 
 
 def record(delivery: WebhookDelivery, result: Result) -> None:

@@ -51,7 +51,7 @@ def previous_secret_end(endpoint: WebhookEndpoint, now: datetime) -> datetime | 
 def reseal_secrets(rotation: Rotation, *, write: bool) -> None:
     """Seal every secret under the first of SECRET_ENCRYPTION_KEYS."""
     reseal_rows(
-        lambda: WebhookEndpoint.objects.select_for_update(no_key=True),
+        WebhookEndpoint.objects.all,
         ("secret", "previous_secret"),
         lambda endpoint: f"{endpoint.account_id}/webhook {endpoint.pk}",
         rotation,

@@ -142,7 +142,9 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
         return [*InstancePages(self).urls(), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AgentInstance]:
-        drafts = ConfigDraft.objects.filter(agent_instance_id=OuterRef("pk"))
+        drafts = ConfigDraft.objects.filter(
+            account_id=OuterRef("account_id"), agent_instance_id=OuterRef("pk")
+        )
         rows: QuerySet[AgentInstance] = super().get_queryset(request)
         return rows.annotate(with_draft=Exists(drafts))
 
@@ -244,7 +246,7 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
     def history_sources(
         self, request: HttpRequest, row: AgentInstance
     ) -> Iterable[timeline.Source]:
-        files = changed_files(agent_instance_id=row.pk)
+        files = changed_files(row.account_id, agent_instance_id=row.pk)
         return [*super().history_sources(request, row), files]
 
     def history_links(self, row: AgentInstance) -> Iterable[tuple[str, str]]:

@@ -240,7 +240,7 @@ def ready(row: ProviderConnection) -> Connection:
 def reseal_keys(rotation: Rotation, *, write: bool) -> None:
     """Seal every stored key under the first of SECRET_ENCRYPTION_KEYS."""
     reseal_rows(
-        lambda: ProviderConnection.objects.exclude(secret="").select_for_update(),
+        lambda: ProviderConnection.objects.exclude(secret=""),
         ("secret",),
         lambda row: f"{row.account_id}/{row.name}",
         rotation,

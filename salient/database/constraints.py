@@ -1,13 +1,31 @@
 """A foreign key over several columns as a model constraint; Django's own has one column."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
 from django.core.exceptions import ValidationError
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, IntegrityError
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.ddl_references import Statement, Table
 from django.db.models import BaseConstraint, Field, Model
+
+_NAMED = re.compile(r'constraint "([^"]+)"')
+# What Citus puts behind the name of a table's part.
+_SHARD = re.compile(r"_\d{5,}$")
+
+
+def broken_constraint(error: IntegrityError) -> str:
+    """Return the name of the constraint that refused a row, "" where none is named.
+
+    A cluster passes on a server's error without its fields, and with the shard in the name.
+    """
+    diagnosis = getattr(error.__cause__, "diag", None)
+    name = getattr(diagnosis, "constraint_name", None)
+    if name is None:
+        told = _NAMED.search(getattr(diagnosis, "message_primary", None) or "")
+        name = told[1] if told else ""
+    return _SHARD.sub("", name)
 
 
 class CompositeForeignKey(BaseConstraint):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -20,6 +21,8 @@ from sessions_app.conversations.history import named_session
 from sessions_app.models import OPEN_FEEDBACK, Message, MessageFeedback, Role, Session
 from sessions_app.operations.lifecycle.holds import require_free
 
+# A cluster's unique keys have the account in them.
+UNIQUE = (["account"] if settings.DATABASE_DISTRIBUTED else []) + ["message", "caller"]
 RATINGS = {"good": 1, "bad": -1}
 # More open feedback than this is not counted.
 MOST_COUNTED = 1000
@@ -83,7 +86,7 @@ def _store(caller: Caller, session: Session, message_id: UUID, given: FeedbackIn
     MessageFeedback.objects.bulk_create(
         [row],
         update_conflicts=True,
-        unique_fields=["message", "caller"],
+        unique_fields=UNIQUE,
         # Another opinion is open again.
         update_fields=["rating", "comment", "status", "handled_by", "handled_at", "updated_at"],
     )

@@ -86,7 +86,9 @@ def named_session(caller: Caller, instance: AgentInstance, session_id: UUID) -> 
     """
     if not caller.is_visitor or caller.end_user is not None:
         return own_sessions(caller, instance).filter(pk=session_id)
-    had_turn = LLMRequest.objects.filter(session_id=OuterRef("pk"), caller=caller.subject)
+    had_turn = LLMRequest.objects.filter(
+        account_id=OuterRef("account_id"), session_id=OuterRef("pk"), caller=caller.subject
+    )
     sessions = Session.objects.of_instance(instance).filter(pk=session_id)
     return sessions.filter(Q(session_key=caller.session_key) | Exists(had_turn))
 

@@ -16,5 +16,6 @@ def origin_of(**request: str) -> Subquery:
 
     `request` maps a column of the requests to one of the row: session_id="pk".
     """
-    found = LLMRequest.objects.filter(**{name: OuterRef(own) for name, own in request.items()})
+    outer = {name: OuterRef(own) for name, own in {"account_id": "account_id", **request}.items()}
+    found = LLMRequest.objects.filter(**outer)
     return Subquery(found.order_by().values(origin=ORIGIN)[:1])

@@ -188,6 +188,8 @@ def forget_bodies(requests: QuerySet[LLMRequest]) -> None:
 def forget_copies(session: Session) -> None:
     """Delete the test chats made from the session, which have the same texts, and their runs."""
     SavedChat.objects.filter(session_id=session.pk).delete()
-    copies = Session.objects.filter(copied_from=session.pk, deleted_at=None)
+    copies = Session.objects.filter(
+        account_id=session.account_id, copied_from=session.pk, deleted_at=None
+    )
     for copy in copies.select_for_update(no_key=True):
         leave_tombstone(copy)

@@ -80,7 +80,7 @@ def from_session(session: Session, name: str, *, is_gate: bool = True) -> SavedC
     Call it inside a context. It expects nothing of the answers: staff add what they must contain.
     Raises NothingAsked where no message of the user is left.
     """
-    _hold(session.pk)
+    _hold(session.account_id, session.pk)
     messages = user_messages(session)
     if not messages:
         raise NothingAsked
@@ -100,7 +100,7 @@ def with_better_answer(
     It has the user's last messages up to the question, and `contains` and `excludes` for the answer
     to that. Call it inside a context. Raises NothingAsked where no message came before the answer.
     """
-    _hold(answer.session_id)
+    _hold(answer.account_id, answer.session_id)
     asked = questions_before(answer)
     if not asked:
         raise NothingAsked
@@ -124,12 +124,13 @@ class NothingAsked(Exception):
     """There is no message of the user, or none that the answer answered, any more."""
 
 
-def _hold(session_id: UUID) -> None:
+def _hold(account_id: UUID, session_id: UUID) -> None:
     """Wait for whoever erases the conversation, and let nobody until its texts are copied.
 
     Else a copy could be made behind an erasure that has looked for copies.
     """
-    list(Session.objects.select_for_update(no_key=True).filter(pk=session_id).values_list("pk"))
+    rows = Session.objects.filter(account_id=account_id, pk=session_id)
+    list(rows.select_for_update(no_key=True).values_list("pk"))
 
 
 def _made_from(source: Session | Message, messages: list[str], **fields: Any) -> SavedChat:

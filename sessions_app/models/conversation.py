@@ -285,12 +285,12 @@ class MessageQuerySet(TenantQuerySet["Message"]):
 
     def with_rating_of(self, caller: str) -> MessageQuerySet:
         """Add this caller's rating of each message as `own_rating`: 1, -1 or None."""
-        mine = MessageFeedback.objects.filter(message_id=OuterRef("pk"), caller=caller)
-        return self.annotate(own_rating=Subquery(mine.values("rating")[:1]))
+        mine = Q(account_id=OuterRef("account_id"), message_id=OuterRef("pk"), caller=caller)
+        rating = MessageFeedback.objects.filter(mine).values("rating")[:1]
+        return self.annotate(own_rating=Subquery(rating))
 
 
-# PostgreSQL's search vector holds at most a megabyte, and takes up to 15 bytes for a character. Of
-# a longer text only the beginning can be found.
+# A search vector holds a megabyte, at up to 15 bytes a character: of more the beginning is found.
 SEARCHED_CHARACTERS = 50_000
 SEARCHED_TEXT = Left("content", SEARCHED_CHARACTERS)
 SEARCHED = SearchVector(SEARCHED_TEXT, config="simple")

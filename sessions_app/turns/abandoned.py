@@ -15,7 +15,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.limits import quotas
@@ -107,7 +107,7 @@ def settle_left(turn: OpenTurn, *, may_trust_age: bool) -> bool:
         dead = dead_among(holders, may_trust_age=may_trust_age)
     left = [pk for pk, process in found.items() if process in dead]
     for pk in left:
-        _settle(pk)
+        _settle(turn.account_id, pk)
     return bool(left)
 
 
@@ -138,8 +138,8 @@ def _settle_where(
     while True:
         with platform_context():
             requests = _running(after)
-            found = [_found(each) for each in requests if chosen(each, now)]
-        settled += [each for each in found if not write or _settle(each.id)]
+            found = [(each.account_id, _found(each)) for each in requests if chosen(each, now)]
+        settled += [each for owner, each in found if not write or _settle(owner, each.id)]
         if len(requests) < BATCH:
             return settled
         after = (requests[-1].created_at, requests[-1].pk)
@@ -174,34 +174,35 @@ def _found(request: LLMRequest) -> Abandoned:
     )
 
 
-async def undo(request_id: UUID) -> None:
+async def undo(account_id: UUID, request_id: UUID) -> None:
     """Settle a turn that may be stored although its caller got an error.
 
     Its transaction may end after the connection did, so it is looked for more than once.
     """
     for pause in UNDO_AFTER:
         await asyncio.sleep(pause)
-        if await _settle_unstarted(request_id):
+        if await _settle_unstarted(account_id, request_id):
             return
 
 
-async def _settle_unstarted(request_id: UUID) -> bool:
+async def _settle_unstarted(account_id: UUID, request_id: UUID) -> bool:
     """Settle the turn, if it is there, as soon as the database answers."""
     deadline = time.monotonic() + UNDO_WITHIN
     while time.monotonic() <= deadline:
         try:
-            return await in_database(settle_unstarted, request_id)
+            return await in_database(settle_unstarted, account_id, request_id)
         except (OperationalError, InterfaceError):
             await asyncio.sleep(2)
     return False
 
 
-def settle_unstarted(request_id: UUID) -> bool:
+def settle_unstarted(account_id: UUID, request_id: UUID) -> bool:
     """End a turn that was stored although its caller got an error: no model was called.
 
     It costs nothing, and its idempotency key is free for the caller's next try.
     """
     return _settle(
+        account_id,
         request_id,
         lambda _found, _request: {
             "requests": 0,
@@ -218,26 +219,23 @@ def settle_unstarted(request_id: UUID) -> bool:
 
 
 def _settle(
-    request_id: UUID, outcome_of: Callable[[Abandoned, LLMRequest], dict[str, Any]] | None = None
+    account_id: UUID,
+    request_id: UUID,
+    outcome_of: Callable[[Abandoned, LLMRequest], dict[str, Any]] | None = None,
 ) -> bool:
     """End one turn and release its limits; False where another process is just settling it.
 
     It has a transaction of its own, so that no transaction locks rows of two accounts.
     """
     with platform_context():
-        running = LLMRequest.objects.running().filter(pk=request_id)
-        # The session first, as every turn locks it: the next turn may be waiting for it.
-        free = Session.objects.select_for_update(skip_locked=True, no_key=True)
-        if free.filter(pk__in=running.values("session_id")).first() is None:
-            return False
-        request = running.select_for_update(skip_locked=True, no_key=True).first()
+        # An id is unique within its account only.
+        own = LLMRequest.objects.filter(account_id=account_id, pk=request_id)
+        request = _locked(account_id, own.running())
         if request is None:
             return False
         found = _found(request)
         outcome = (outcome_of or _outcome)(found, request)
         counted = _counted(request, found, outcome)
-        # An id is unique within its account only.
-        own = LLMRequest.objects.filter(account_id=request.account_id, pk=request.pk)
         own.update(
             **outcome,
             completion_status=CompletionStatus.ERROR,
@@ -257,6 +255,16 @@ def _settle(
     send(settlement.alerts)
     count_abandoned()
     return True
+
+
+def _locked(account_id: UUID, running: QuerySet[LLMRequest]) -> LLMRequest | None:
+    """Lock the turn and its session; None where another process has one of them."""
+    # The session first, as every turn locks it: the next turn may be waiting for it.
+    sessions = Session.objects.filter(account_id=account_id, pk__in=running.values("session_id"))
+    if sessions.select_for_update(skip_locked=True, no_key=True).first() is None:
+        return None
+    found: LLMRequest | None = running.select_for_update(skip_locked=True, no_key=True).first()
+    return found
 
 
 def _count_and_publish(request: LLMRequest) -> None:

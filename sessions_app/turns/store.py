@@ -26,6 +26,7 @@ from agents.runtime.providers.base import ChatMessage
 from salient.api.lifespan import in_background
 from salient.api.problems import NotFound
 from salient.database import Answer, is_unavailable, storable_json
+from salient.database.constraints import broken_constraint
 from salient.observability import genai, metrics
 from sessions_app.inputs import exchanges
 from sessions_app.inputs.exchanges import StoredMessage
@@ -180,7 +181,7 @@ async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called
             order=turn.idempotency_key or "",
         )
     except IntegrityError as error:
-        match _broken_constraint(error):
+        match broken_constraint(error):
             case "uq_llm_requests_running_in_session":
                 # A key that came before has its answer, whatever runs in the session now.
                 raise (KeyUsed if turn.idempotency_key else TurnInProgress) from error
@@ -265,11 +266,6 @@ async def _settle(turn: SettleTurn) -> Answer:
 
 def _sqlstate(error: DatabaseError) -> str | None:
     return getattr(error.__cause__, "sqlstate", None)
-
-
-def _broken_constraint(error: IntegrityError) -> str | None:
-    name: str | None = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
-    return name
 
 
 async def settle_or_retry(turn: Turn) -> None:

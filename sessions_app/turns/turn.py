@@ -273,7 +273,7 @@ async def _opened(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> T
         raise over_budget_for(caller, problem, plan.current, plan.run, instance) from problem
     except OperationalError as error:
         if isinstance(error.__cause__, MaybeDone):
-            in_background(abandoned.undo(row.request_id))
+            in_background(abandoned.undo(row.account_id, row.request_id))
         raise
     run = replace(plan.run, messages=await messages_of(plan, row, opened))
     if run.client_tools:

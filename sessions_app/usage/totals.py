@@ -13,6 +13,7 @@ from datetime import date
 from typing import Self
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Min, QuerySet
 
@@ -33,17 +34,23 @@ _OVER = "(now() AT TIME ZONE 'UTC')::date - 1"
 _NAMES = ", ".join(SUMS)
 _TOTALS = ", ".join(f"sum({name})" for name in SUMS)
 _BUCKETS = ", ".join(f"sum(latency_buckets[{n + 1}])" for n in range(LATENCY_BUCKETS))
+_UNKEPT = f"""
+    SELECT day FROM (SELECT %(last)s::date - n AS day
+        FROM generate_series(0, %(last)s::date - %(first)s::date) AS n) AS days
+    WHERE day < {_OVER} AND NOT EXISTS (SELECT FROM usage_totals
+        WHERE usage_totals.day = days.day AND account_id IS NULL)
+"""
 # Only days without stored sums are looked up in usage_days, each by its first row: a join would
 # read the whole roll-up where that is small or not yet analysed.
 _MISSING = f"""
-    WITH unkept AS MATERIALIZED (
-        SELECT day FROM (SELECT %(last)s::date - n AS day
-            FROM generate_series(0, %(last)s::date - %(first)s::date) AS n) AS days
-        WHERE day < {_OVER} AND NOT EXISTS (SELECT FROM usage_totals
-            WHERE usage_totals.day = days.day AND account_id IS NULL)
-    )
+    WITH unkept AS MATERIALIZED ({_UNKEPT})
     SELECT day FROM unkept
     WHERE (SELECT true FROM usage_days WHERE usage_days.day = unkept.day LIMIT 1)
+    ORDER BY day DESC LIMIT %(most)s
+"""
+# A cluster asks the workers for a list of days, for the sums are not there.
+_MISSING_ON_CLUSTER = f"""
+    SELECT DISTINCT day FROM usage_days WHERE day = ANY (ARRAY({_UNKEPT}))
     ORDER BY day DESC LIMIT %(most)s
 """
 INSERT = f"""
@@ -94,7 +101,8 @@ class Totals:
 def store(days: Days, *, most: int = MOST_AT_ONCE) -> int:
     """Store the sums of those past days that have none yet; return how many days they were."""
     with connection.cursor() as cursor:
-        cursor.execute(_MISSING, {"first": days.first, "last": days.last, "most": most})
+        missing_days = _MISSING_ON_CLUSTER if settings.DATABASE_DISTRIBUTED else _MISSING
+        cursor.execute(missing_days, {"first": days.first, "last": days.last, "most": most})
         missing = [day for (day,) in cursor.fetchall()]
         if not missing:
             _complete.put(days, days)

@@ -102,6 +102,8 @@ class ClusterFunctionTests(TurnFunctions, World, TestCase):
             self.refusal("app_settle_turns", ends[:1]),
             self.refusal("app_open_turns", [late | {"session_id": str(uuid4())}]),
             self.refusal("app_open_turns", [late | {"cost": "5"}]),
+            self.refusal("app_open_turns", [late | {"agent_instance_slug": "old"}]),
+            self.refusal("app_open_turns", [late | {"account_slug": "old"}]),
         ]
         for each in settled:
             del each["all"]["moment"]
@@ -130,7 +132,7 @@ class ClusterFunctionTests(TurnFunctions, World, TestCase):
 
         self.maxDiff = None
         self.assertEqual(plain, cluster)
-        self.assertEqual(plain["refusals"], ["SL409", "SL404", "SL429"])
+        self.assertEqual(plain["refusals"], ["SL409", "SL404", "SL429", "23503", "23503"])
         self.assertEqual({table for table, rows in plain["rows"].items() if not rows}, set())
 
 
@@ -142,6 +144,8 @@ class WordingTests(SimpleTestCase):
             with self.subTest(path.name):
                 self.assertNotRegex(code, r"INSERT INTO [^;]*?\)\s+SELECT\b")
                 self.assertNotRegex(code, r"\bWITH \w+ AS (MATERIALIZED )?\(")
+                # In a statement for a worker it is sent with NULL for the value.
+                self.assertNotRegex(code, r"\bCASE [a-z_]+ WHEN\b")
 
     def test_each_one_stands_for_a_plain_function_or_is_of_clusters_alone(self) -> None:
         alone = {"app_enter", "app_later", "app_record", "app_take_rates"}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
 from django.db import connection
 from django.db.models import Count
-from django.test import TestCase
+from django.test import SimpleTestCase, TestCase
 
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.distribution.findings import CHANGED, findings
@@ -12,6 +17,7 @@ from accounts.tenancy.distribution.tables import LOCAL_TABLES, distributed_table
 from accounts.tenancy.roles import Database
 from agents.models import AgentInstance
 from tests.support.database import catalog
+from tests.support.database.scratch_database import OWN_APPS
 from tests.support.factories import make_account, make_instance
 
 
@@ -79,3 +85,25 @@ class DistributionTests(TestCase):
             found = AgentInstance.objects.filter(account_id=instance.account_id)
             [row] = found.annotate(published=Count("config_publications"))
             self.assertEqual((row.instance_slug, vars(row)["published"]), ("bot", 0))
+
+
+class CodeTests(SimpleTestCase):
+    """What no catalog shows: how the code's queries refer to rows of other tables."""
+
+    def test_a_subquery_of_each_row_names_its_account(self) -> None:
+        found = [place for app in OWN_APPS for place in outer_references(app)]
+        self.assertGreater(len(found), 10)
+        self.assertEqual([place for place, text in found if "account_id" not in text], [])
+
+
+def outer_references(app: str) -> Iterator[tuple[str, str]]:
+    """Yield the place and text of each statement that refers to an outer query's row."""
+    for path in sorted(Path(settings.BASE_DIR, app).rglob("*.py")):
+        text = path.read_text()
+        if "OuterRef(" not in text or "migrations" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Assign | ast.AnnAssign | ast.Return | ast.Expr):
+                statement = ast.get_source_segment(text, node) or ""
+                if "OuterRef(" in statement:
+                    yield f"{path.name}:{node.lineno}", statement

@@ -71,15 +71,15 @@ BEGIN
         FOR budget IN
             UPDATE budgets
                 SET spent = CASE
-                        WHEN period_start < begins[CASE period WHEN 'day' THEN 1 ELSE 2 END]
+                        WHEN period_start < begins[CASE WHEN period = 'day' THEN 1 ELSE 2 END]
                         THEN 0 ELSE spent
                     END,
                     alerted_percent = CASE
-                        WHEN period_start < begins[CASE period WHEN 'day' THEN 1 ELSE 2 END]
+                        WHEN period_start < begins[CASE WHEN period = 'day' THEN 1 ELSE 2 END]
                         THEN 0 ELSE alerted_percent
                     END,
                     period_start = greatest(
-                        period_start, begins[CASE period WHEN 'day' THEN 1 ELSE 2 END]),
+                        period_start, begins[CASE WHEN period = 'day' THEN 1 ELSE 2 END]),
                     reserved = reserved + cost
                 WHERE account_id = the_account
                     AND coalesce(agent_instance_id, the_instance) = the_instance

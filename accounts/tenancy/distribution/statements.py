@@ -1,7 +1,7 @@
 """The SQL that distributes a migrated database by account, made from its catalog.
 
-In this order: nulls and keys that Citus refuses, triggers off, the cluster's functions, the
-distribution itself, then the keys and triggers again, and what the dropped keys did.
+In this order: keys and nulls that Citus refuses, triggers off, the cluster's functions, the
+distribution itself, then the keys and triggers again, what the dropped keys did, and the logins.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from typing import Final
 
 from django.apps import apps
 
+from accounts.models.audit import NOBODY
 from accounts.tenancy.distribution.tables import OFF_SHARDS, distributed_tables
 from accounts.tenancy.roles import ROLES, Database
 from salient.database.sql_files import in_schema
 
 # With the policy “erased”: entries of an account that is being erased.
 ERASES: Final = "GRANT DELETE ON audit_log TO salient_platform"
-# The account of the audit log's entries of no account: the distribution column holds no null.
-NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 # ruff: noqa: S608 - built from the catalog and from constants
 _KEYS = """
     SELECT conrelid::regclass::text, conname, confrelid::regclass::text,
@@ -87,13 +86,14 @@ def statements(database: Database) -> Iterator[str]:
     keys = [Key(t, n, r, tuple(c), tuple(f), a) for t, n, r, c, f, a in database.rows(_KEYS)]
     touching = [key for key in keys if key.table in tables or key.target in tables]
     inside = [key for key in touching if key.table in tables and key.target in tables]
+    yield from (f'ALTER TABLE {key.table} DROP CONSTRAINT "{key.name}"' for key in touching)
+    # No key to accounts is left: the nil id is nobody's.
     for (table,) in database.rows(_NULLS, [tables]):
         yield f"UPDATE {table} SET account_id = '{NOBODY}' WHERE account_id IS NULL"
         yield (
             f"ALTER TABLE {table} ALTER account_id SET DEFAULT '{NOBODY}', "
             "ALTER account_id SET NOT NULL"
         )
-    yield from (f'ALTER TABLE {key.table} DROP CONSTRAINT "{key.name}"' for key in touching)
     yield from _wider_uniques(database, tables)
     triggers = database.rows(_TRIGGERS, [tables])
     yield from (f'DROP TRIGGER "{name}" ON {table}' for table, name, _, _ in triggers)
@@ -103,6 +103,7 @@ def statements(database: Database) -> Iterator[str]:
     yield from (key.without_slugs() for key in inside)
     yield from (made for _, _, made, function in triggers if function not in OFF_SHARDS)
     yield from _followers(database, touching, _parents_first(tables, inside))
+    yield from _logins()
 
 
 def cluster_functions(database: Database) -> Iterator[str]:
@@ -138,7 +139,7 @@ def _parents_first(tables: list[str], keys: Iterable[Key]) -> list[str]:
 
 
 def _settings(database: Database) -> Iterator[str]:
-    """Yield what the database and its workers need for contexts: SET LOCAL, and the roles."""
+    """Yield what the database needs for contexts: SET LOCAL goes to the workers."""
     [(name,)] = database.rows("SELECT quote_ident(current_database())")
     for setting, value in (
         ("citus.propagate_set_commands", "local"),
@@ -146,6 +147,10 @@ def _settings(database: Database) -> Iterator[str]:
     ):
         yield f"ALTER DATABASE {name} SET {setting} TO '{value}'"
         yield f"SET {setting} TO '{value}'"
+
+
+def _logins() -> Iterator[str]:
+    """Yield LOGIN on the workers, where distributing a table made the roles as they are here."""
     for role in ROLES:
         yield (
             "SELECT run_command_on_workers('SET citus.enable_alter_role_propagation TO off; "
@@ -171,9 +176,9 @@ def _followers(database: Database, dropped: list[Key], tables: list[str]) -> Ite
         for table in tables
         if "account_slug" in columns[table]
     ]
-    deletes = [
-        f"DELETE FROM {{schema}}.{table} WHERE account_id = OLD.id" for table in reversed(tables)
-    ]
+    # The log last: triggers of the other tables write into it, which see no account from a worker.
+    erased = [table for table in reversed(tables) if table != "audit_log"] + ["audit_log"]
+    deletes = [f"DELETE FROM {{schema}}.{table} WHERE account_id = OLD.id" for table in erased]
     erasing = "EXECUTE format('SET LOCAL app.erasing TO %L', OLD.id)"
     yield from _trigger("accounts", "follow_renamed", "UPDATE OF slug", renames, database)
     yield from _trigger("accounts", "follow_erased", "DELETE", [erasing, *deletes], database)

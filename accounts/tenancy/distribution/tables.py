@@ -35,5 +35,10 @@ def register_local(tables: Iterable[str]) -> None:
     LOCAL_TABLES.update(tables)
 
 
+def is_kept(table: str, target: str) -> bool:
+    """Whether a cluster has a key from this table to that one: both are distributed, or local."""
+    return (table in LOCAL_TABLES) == (target in LOCAL_TABLES)
+
+
 def distributed_tables() -> list[str]:
     return sorted(set(TENANT_RIGHTS) - LOCAL_TABLES)

@@ -14,6 +14,7 @@ from django.urls import reverse
 from accounts.tenancy import renames
 from salient.api.problems import NotFound, Problem
 from salient.database import in_database
+from salient.database.constraints import broken_constraint
 
 
 class Moved(Problem):
@@ -71,5 +72,5 @@ async def require_account(slug: str) -> None:
 
 def was_renamed(error: IntegrityError) -> bool:
     """Whether a row was refused because this process knows an older slug than the database."""
-    name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
+    name = broken_constraint(error)
     return name.startswith("fk_") and name.endswith(("_account_id", "_agent_instance_id"))

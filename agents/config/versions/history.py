@@ -72,9 +72,12 @@ def _publications(instance: AgentInstance, most: int) -> list[Entry]:
 
 
 def _file_changes(instance: AgentInstance, most: int) -> list[Entry]:
-    # A roll-back may meet a version that files made before; its own has the same moment as it.
-    made_it = Q(restores=None) | Q(created_at=OuterRef("created_at"))
-    published = ConfigPublication.objects.filter(made_it, config_version_id=OuterRef("pk"))
+    published = ConfigPublication.objects.filter(
+        # A roll-back may meet a version that files made before; its own has the same moment as it.
+        Q(restores=None) | Q(created_at=OuterRef("created_at")),
+        account_id=OuterRef("account_id"),
+        config_version_id=OuterRef("pk"),
+    )
     rows = (
         ConfigVersion.objects.served(instance)
         .exclude(Exists(published))

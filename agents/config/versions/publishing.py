@@ -350,7 +350,7 @@ def _put(
 def _locked(instance: AgentInstance) -> AgentInstance:
     # Not the key: turns that refer to the instance go on meanwhile.
     rows = AgentInstance.objects.select_for_update(no_key=True)
-    locked: AgentInstance = rows.get(pk=instance.pk)
+    locked: AgentInstance = rows.get(account_id=instance.account_id, pk=instance.pk)
     locked.account = instance.account
     return locked
 

@@ -31,12 +31,18 @@ def _shown(change: Change) -> dict[str, Any]:
 
 @timeline.describes(ConfigPublication._meta.db_table)
 def publications(entries: Sequence[AuditEntry]) -> dict[str, Described]:
-    """Describe publications by their numbers, and by what they changed; two queries."""
-    keys = [key for entry in entries if (key := parse_uuid(entry.object_id))]
-    rows = with_before(ConfigPublication.objects.filter(pk__in=keys))
-    found = list(rows.select_related("config_version", "agent_instance"))
-    before = _versions(found)
-    return {str(row.pk): _described(row, before.get(_before(row))) for row in found}
+    """Describe publications by their numbers, and by what they changed; two queries an account."""
+    keys: dict[UUID, list[UUID]] = {}
+    for entry in entries:
+        if entry.account_id and (key := parse_uuid(entry.object_id)):
+            keys.setdefault(entry.account_id, []).append(key)
+    described: dict[str, Described] = {}
+    for account_id, wanted in keys.items():
+        mine = ConfigPublication.objects.filter(account_id=account_id, pk__in=wanted)
+        rows = with_before(mine.select_related("config_version", "agent_instance"), account_id)
+        before = _versions(found := list(rows))
+        described |= {str(row.pk): _described(row, before.get(_before(row))) for row in found}
+    return described
 
 
 def _described(row: ConfigPublication, before: ConfigVersion | None) -> Described:
@@ -56,11 +62,16 @@ def _name(row: ConfigPublication) -> str:
     return f"number {row.number} of {row.agent_instance.instance_slug}{back}"
 
 
-def with_before(rows: QuerySet[Any]) -> QuerySet[Any]:
+def with_before(rows: QuerySet[Any], account_id: UUID) -> QuerySet[Any]:
     """Add which version was in force before each row: what was published or changed on disk."""
-    mine = Q(agent_instance_id=OuterRef("agent_instance_id"), created_at__lt=OuterRef("created_at"))
+    # The account as a value: a cluster cannot send sub-queries inside one another otherwise.
+    mine = Q(
+        account_id=account_id,
+        agent_instance_id=OuterRef("agent_instance_id"),
+        created_at__lt=OuterRef("created_at"),
+    )
     published = ConfigPublication.objects.filter(mine).order_by("-created_at")
-    on_disk = _from_files(ConfigVersion.objects.filter(mine)).order_by("-created_at")
+    on_disk = _from_files(ConfigVersion.objects.filter(mine), account_id).order_by("-created_at")
     found: QuerySet[Any] = rows.annotate(
         published=Subquery(published.values("config_version_id")[:1]),
         published_at=Subquery(published.values("created_at")[:1]),
@@ -70,9 +81,11 @@ def with_before(rows: QuerySet[Any]) -> QuerySet[Any]:
     return found
 
 
-def _from_files(rows: QuerySet[ConfigVersion]) -> QuerySet[ConfigVersion]:
+def _from_files(rows: QuerySet[ConfigVersion], account_id: UUID) -> QuerySet[ConfigVersion]:
     """Leave out what was published, and what was only tried out."""
-    made_it = ConfigPublication.objects.filter(config_version_id=OuterRef("pk"))
+    made_it = ConfigPublication.objects.filter(
+        account_id=account_id, config_version_id=OuterRef("pk")
+    )
     return rows.filter(last_served_at__isnull=False).exclude(Exists(made_it))
 
 
@@ -87,16 +100,17 @@ def _versions(rows: Iterable[Any]) -> dict[Any, ConfigVersion]:
     return ConfigVersion.objects.in_bulk([key for row in rows if (key := _before(row))])
 
 
-def changed_files(**whose: Any) -> Source:
-    """Return the changes of the files on disk of agents, such as `agent_instance_id=…`.
+def changed_files(account_id: UUID, **whose: Any) -> Source:
+    """Return the changes of the files on disk of an account's agents, or of one of them.
 
     Each counts from the first answer with it, and is compared with what was in force before.
     """
 
     def read(place: Cursor | None, most: int) -> list[Event]:
-        rows = _from_files(ConfigVersion.objects.filter(**whose))
+        mine = ConfigVersion.objects.filter(account_id=account_id, **whose)
+        rows = _from_files(mine, account_id)
         rows = rows if place is None else older(rows, "created_at", place)
-        newest = with_before(rows.select_related("agent_instance"))
+        newest = with_before(rows.select_related("agent_instance"), account_id)
         found = list(newest.order_by("-created_at", "-id")[:most])
         before = _versions(found)
         return [_event(row, before.get(_before(row))) for row in found]
@@ -119,7 +133,7 @@ def _event(row: ConfigVersion, before: ConfigVersion | None) -> Event:
 
 
 def of_account(account_id: UUID) -> Source:
-    return changed_files(account_id=account_id)
+    return changed_files(account_id)
 
 
 timeline.add_to_accounts(of_account)

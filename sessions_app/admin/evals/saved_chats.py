@@ -38,8 +38,11 @@ class SavedChatAdmin(HeldRowsAdmin[SavedChat]):
     list_numbers = ("turns",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SavedChat]:
-        newest = SavedChatRun.objects.filter(saved_chat_id=OuterRef("pk")).order_by("-created_at")
-        return super().get_queryset(request).annotate(_passed=Subquery(newest.values("passed")[:1]))
+        runs = SavedChatRun.objects.filter(
+            account_id=OuterRef("account_id"), saved_chat_id=OuterRef("pk")
+        )
+        newest = runs.order_by("-created_at").values("passed")[:1]
+        return super().get_queryset(request).annotate(_passed=Subquery(newest))
 
     def get_urls(self) -> list[URLPattern]:
         return [*EvalPages(self).urls(), *super().get_urls()]

@@ -117,7 +117,9 @@ class Person:
 
     def quiet_sessions(self) -> QuerySet[Session]:
         """Return those of the sessions in which no turn runs."""
-        running = LLMRequest.objects.running().filter(session_id=OuterRef("pk"))
+        running = LLMRequest.objects.running().filter(
+            account_id=OuterRef("account_id"), session_id=OuterRef("pk")
+        )
         return self.sessions().filter(~Exists(running))
 
 

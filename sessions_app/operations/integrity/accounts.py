@@ -17,9 +17,10 @@ from sessions_app.operations.integrity.checks import Check, Found, Scope, count_
 # ruff: noqa: S608 - built from constants
 
 _WITHOUT_AGENT = """
-    SELECT id, slug FROM accounts
-    WHERE status = 'active' AND (%(account)s::uuid IS NULL OR id = %(account)s::uuid)
-        AND NOT EXISTS (SELECT FROM agent_instances WHERE account_id = accounts.id)
+    SELECT own.id, own.slug FROM accounts AS own
+    LEFT JOIN agent_instances AS agent ON agent.account_id = own.id
+    WHERE own.status = 'active' AND (%(account)s::uuid IS NULL OR own.id = %(account)s::uuid)
+        AND agent.id IS NULL
 """
 _OTHER_OVERRIDE = f"""
     SELECT own.account_id, 'agent_instances ' || own.id FROM agent_instances AS own

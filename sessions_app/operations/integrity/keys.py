@@ -15,6 +15,7 @@ from typing import Any
 from django.apps import apps
 from django.db import models
 
+from accounts.models.audit import NOBODY
 from salient.database.constraints import CompositeForeignKey
 from sessions_app.operations.integrity.checks import (
     Check,
@@ -58,12 +59,15 @@ class Key:
 
     @property
     def broken(self) -> str:
-        """Select the rows that refer to nothing; a null in any column switches a key off."""
-        given = " AND ".join(f"own.{here} IS NOT NULL" for here, _ in self.ids)
+        """Select the rows that refer to nothing; a null in any column switches a key off.
+
+        In the words that a cluster takes, also for tables that are not distributed.
+        """
+        given = " AND ".join(f"own.{here} <> '{NOBODY}'" for here, _ in self.ids)
         return f"""
             SELECT own.account_id, {self.name} FROM {self.table} AS own
-            WHERE {given} AND {of_account("own")}
-                AND NOT EXISTS (SELECT FROM {self.target} AS target WHERE {self.joined})
+            LEFT JOIN {self.target} AS target ON {self.joined}
+            WHERE {given} AND {of_account("own")} AND target.{self.ids[-1][1]} IS NULL
         """
 
     @property

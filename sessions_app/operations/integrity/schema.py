@@ -7,9 +7,11 @@ from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models import CheckConstraint, UniqueConstraint
+from django.db.models import BaseConstraint, CheckConstraint, Model, UniqueConstraint
 
+from accounts.tenancy.distribution.tables import is_kept
 from accounts.tenancy.rls import policy_problems
 from accounts.tenancy.roles import Database
 from salient.database.constraints import CompositeForeignKey
@@ -23,7 +25,7 @@ _NOT_VALID = """
         AND connamespace = current_schema()::regnamespace
     ORDER BY 1, 2
 """
-_NAMES = """
+NAMES = """
     SELECT conname FROM pg_constraint WHERE connamespace = current_schema()::regnamespace
     UNION ALL
     SELECT relname FROM pg_class
@@ -63,13 +65,24 @@ def expected_names() -> set[str]:
     for model in apps.get_models():
         if model._meta.app_label in OURS:
             kinds = (CompositeForeignKey, CheckConstraint, UniqueConstraint)
-            found |= {each.name for each in model._meta.constraints if isinstance(each, kinds)}
+            found |= {
+                each.name
+                for each in model._meta.constraints
+                if isinstance(each, kinds) and not _is_dropped(model, each)
+            }
             found |= {each.name for each in model._meta.indexes}
     return found
 
 
+def _is_dropped(model: type[Model], constraint: BaseConstraint) -> bool:
+    """Whether it is a key that `distribute` drops: from one server's table to another's."""
+    if not settings.DATABASE_DISTRIBUTED or not isinstance(constraint, CompositeForeignKey):
+        return False
+    return not is_kept(model._meta.db_table, apps.get_model(constraint.to)._meta.db_table)
+
+
 def _missing(_scope: Scope) -> Found:
-    return _named(iter(expected_names() - {name for (name,) in _rows(_NAMES)}))
+    return _named(iter(expected_names() - {name for (name,) in _rows(NAMES)}))
 
 
 POLICIES = Check(

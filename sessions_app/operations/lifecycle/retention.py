@@ -106,7 +106,9 @@ def _due(rule: Retention) -> QuerySet[Session]:
     if rule.texts_days is None:
         return rows.none()
     before = timezone.now() - timedelta(days=rule.texts_days)
-    running = LLMRequest.objects.running().filter(session_id=OuterRef("pk"))
+    running = LLMRequest.objects.running().filter(
+        account_id=OuterRef("account_id"), session_id=OuterRef("pk")
+    )
     return rows.filter(~Exists(running), last_activity_at__lt=before)
 
 

@@ -25,6 +25,20 @@ DECLARE
     opened jsonb;
     limits jsonb;
 BEGIN
+    -- No key holds a slug here: a process that knows an older one is refused as by the keys.
+    IF NOT EXISTS (SELECT FROM agent_instances
+        WHERE account_id = the_account AND id = the_instance
+            AND instance_slug = turns -> 0 ->> 'agent_instance_slug')
+    THEN
+        RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation',
+            CONSTRAINT = 'fk_llm_requests_agent_instance_id', MESSAGE = 'the agent has another slug';
+    END IF;
+    IF NOT EXISTS (SELECT FROM accounts
+        WHERE id = the_account AND slug = turns -> 0 ->> 'account_slug')
+    THEN
+        RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation',
+            CONSTRAINT = 'fk_llm_requests_account_id', MESSAGE = 'the account has another slug';
+    END IF;
     -- Existing sessions are locked by id, before any other row.
     IF turns @? '$[*] ? (@.session_id != null || @.session_key != null)' THEN
         IF many > 1 THEN

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from unittest import mock
+from uuid import UUID
 
 from django.db import connection
-from django.test import TestCase
+from django.test import RequestFactory, TestCase, override_settings
 
+from accounts.audit.csv_export import note_export
+from accounts.models import Account, AuditEntry, User
+from accounts.tenancy.context import platform_context
 from accounts.tenancy.distribution import cluster
+from accounts.tenancy.distribution.statements import statements
 from accounts.tenancy.distribution.tables import LOCAL_TABLES, distributed_tables
+from accounts.tenancy.rls import policy_problems
+from accounts.tenancy.roles import Database
+from agents.models import AgentInstance
+from sessions_app.models import Session
+from sessions_app.operations.integrity.schema import NAMES, expected_names
 from tests.support.commands import refusal, run, run_json
 from tests.support.database.scratch_database import ScratchCase
+from tests.support.database.tenant_rows import contents, make_tenant
+from tests.support.factories import make_audit_entry
 
 # The tables of Citus that the command reads, with no Citus behind them.
 CITUS = """
@@ -20,6 +33,14 @@ CITUS = """
     CREATE TABLE pg_dist_partition (logicalrelid regclass, partmethod "char");
     CREATE TABLE pg_dist_shard (logicalrelid regclass, shardid bigint);
     INSERT INTO pg_dist_node VALUES ('here', 5432, 0, true)
+"""
+# Its functions, which leave each table where it is.
+FUNCTIONS = """
+    CREATE FUNCTION create_distributed_table(regclass, text, colocate_with text) RETURNS void
+        LANGUAGE sql AS '';
+    CREATE FUNCTION truncate_local_data_after_distributing_table(regclass) RETURNS void
+        LANGUAGE sql AS '';
+    CREATE FUNCTION run_command_on_workers(text) RETURNS void LANGUAGE sql AS ''
 """
 
 
@@ -57,6 +78,18 @@ class PlanTests(TestCase):
         [key] = [t for t in statements if 'ADD CONSTRAINT "fk_sessions_agent_instance_id"' in t]
         self.assertNotIn("slug", key)
 
+    def test_an_account_is_erased_children_first_and_its_log_last(self) -> None:
+        [erasing] = [
+            text
+            for text in run_json("distribute", "--sql")["sql"]
+            if "FUNCTION app_follow_erased_accounts()" in text and "DELETE FROM" in text
+        ]
+
+        order = re.findall(r"DELETE FROM \w+\.(\w+)", erasing)
+        self.assertEqual(sorted(order), distributed_tables())
+        self.assertLess(order.index("messages"), order.index("sessions"))
+        self.assertEqual(order[-1], "audit_log")
+
     def test_without_citus_nothing_is_applied(self) -> None:
         self.assertEqual(refusal("distribute", "--apply"), (1, cluster.NO_EXTENSION))
         self.assertIn("has no Citus", run("distribute", "--status"))
@@ -77,6 +110,66 @@ class PlanTests(TestCase):
         self.assertIn("coordinator here:5432: 0 shards", lines)
         self.assertIn("sessions: 2 shards", lines)
         self.assertIn("messages: not distributed", lines)
+
+
+class AppliedTests(TestCase):
+    """All of the plan but the distribution itself, on tables that have rows."""
+
+    def setUp(self) -> None:
+        self.acme, self.other = make_tenant("acme"), make_tenant("other")
+        self.entry = make_audit_entry(None)
+        self.before = [contents(each) for each in (self.acme, self.other)]
+        with connection.cursor() as cursor:
+            cursor.execute(FUNCTIONS)
+            for statement in statements(Database(connection)):
+                cursor.execute(statement)
+
+    def test_rows_stay_as_they_are_and_entries_of_no_account_get_the_nil_id(self) -> None:
+        self.assertEqual([contents(each) for each in (self.acme, self.other)], self.before)
+        with platform_context():
+            self.assertEqual(AuditEntry.objects.get(pk=self.entry.pk).account_id, UUID(int=0))
+
+    @override_settings(DATABASE_DISTRIBUTED=True)
+    def test_what_is_dropped_is_not_missed(self) -> None:
+        database = Database(connection)
+        names = {row[0] for row in database.rows(NAMES)}
+
+        self.assertEqual(expected_names() - names, set())
+        self.assertEqual(list(policy_problems(database)), [])
+
+    @override_settings(DATABASE_DISTRIBUTED=True)
+    def test_an_export_of_all_is_noted_for_each_account_and_for_none(self) -> None:
+        request = RequestFactory().get("/")
+        request.user = self.acme[User]
+        with platform_context():
+            note_export(request, None, "sessions", {"from": "2026-01-01", "email": "x@example.com"})
+            noted = AuditEntry.objects.filter(object_type="sessions", action="noted")
+            found = {row.account_id: row.changes for row in noted}
+            accounts = set(Account.objects.values_list("pk", flat=True))
+
+        days = {"from": [None, "2026-01-01"]}
+        self.assertEqual(found.pop(UUID(int=0)), days | {"email": [None, "x@example.com"]})
+        self.assertEqual(found, dict.fromkeys(accounts, days))
+
+    def test_an_account_is_erased_with_its_rows_and_no_other_row(self) -> None:
+        with platform_context():
+            self.acme[Account].delete()
+
+        left = {table for table, rows in contents(self.acme).items() if rows}
+        self.assertEqual(left, set())
+        self.assertEqual(contents(self.other), self.before[1])
+
+    def test_new_slugs_follow_and_a_deleted_person_is_forgotten(self) -> None:
+        with platform_context():
+            Account.objects.filter(pk=self.acme[Account].pk).update(slug="renamed")
+            instance = self.acme[AgentInstance]
+            AgentInstance.objects.filter(pk=instance.pk).update(instance_slug="new-bot")
+            self.acme[User].delete()
+            found = Session.objects.get(pk=self.acme[Session].pk)
+
+        self.assertEqual(found.account_slug, "renamed")
+        self.assertEqual(found.agent_instance_slug, "new-bot")
+        self.assertIsNone(found.user_id)
 
 
 class EmptyDatabaseTests(ScratchCase):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from itertools import permutations
+
 from django.db import connection
 from django.test import TestCase, TransactionTestCase
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import ApiKey
 from accounts.tenancy.context import NoTenantContext, platform_context, tenant_context
-from agents.models import AgentInstance
+from agents.models import AgentInstance, ConfigVersion
 from tests.support.factories import make_account, make_instance
 
 
@@ -40,6 +43,29 @@ class DoorTests(TestCase):
         with platform_context():
             found = AgentInstance.objects.filter(instance_slug="bot")
             self.assertEqual(set(found), {self.bot, self.theirs})
+
+    def test_a_key_to_another_row_joins_it_by_the_account_too(self) -> None:
+        with platform_context():
+            rows = ConfigVersion.objects.select_related("agent_instance").order_by("created_at")
+            reverse = AgentInstance.objects.filter(config_versions__digest="x")
+            joins = [str(each.query).replace("(", "").replace(")", "") for each in (rows, reverse)]
+            accounts = str(AgentInstance.objects.select_related("account").query)
+
+        both = permutations(("config_versions", "agent_instances"))
+        equal = [f'"{one}"."account_id" = "{two}"."account_id"' for one, two in both]
+        for join in joins:
+            self.assertTrue(any(each in join for each in equal), join)
+        joined = accounts.partition(" FROM ")[2].partition(" ORDER BY ")[0]
+        self.assertEqual(joined.count('"account_id"'), 1, accounts)
+
+    def test_a_row_is_saved_where_its_account_is(self) -> None:
+        with platform_context(), CaptureQueriesContext(connection) as captured:
+            self.bot.display_name = "Renamed"
+            self.bot.save()
+
+        [update] = [each["sql"] for each in captured if each["sql"].startswith("UPDATE")]
+        condition = update.partition(" WHERE ")[2]
+        self.assertIn(f"\"account_id\" = '{self.acme.pk.hex}'", condition)
 
     def test_contexts_are_not_nested(self) -> None:
         with (

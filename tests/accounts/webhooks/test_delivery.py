@@ -333,6 +333,15 @@ class DeliveryTests(TransactionTestCase):
         )
         self.assertEqual(outbox.claim(busy=[slow.pk], most=64), [])
 
+    @override_settings(DATABASE_DISTRIBUTED=True)
+    def test_a_cluster_claims_the_same(self) -> None:
+        self.enterContext(mock.patch.object(outbox, "CLAIM", "not on a cluster"))
+        self.test_a_failing_endpoint_has_one_try_under_way_and_delays_nobody()
+
+    @override_settings(DATABASE_DISTRIBUTED=True)
+    def test_a_cluster_frees_what_is_claimed_when_the_lease_is_over(self) -> None:
+        self.test_what_is_claimed_is_free_again_when_the_lease_is_over()
+
     def test_what_came_while_an_endpoint_was_disabled_is_given_up(self) -> None:
         endpoint = make_endpoint(self.account).endpoint
         self.publish("msg_1")

@@ -174,4 +174,4 @@ class HistoryTests(World, TestCase):
             self.assertIsNone(following)
             last = Cursor(events[-1].when, events[-1].id)
             self.assertEqual(timeline.page(sources, last), ([], None))
-            self.assertEqual(changed_files(account_id=self.account.pk)(None, 5), [])
+            self.assertEqual(changed_files(self.account.pk)(None, 5), [])

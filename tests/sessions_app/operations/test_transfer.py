@@ -261,8 +261,15 @@ class TransferTests(SimpleTestCase):
         self.assert_nothing_here()
 
     def test_round_trip(self) -> None:
+        self.round_trip("round")
+
+    @override_settings(DATABASE_DISTRIBUTED=True)
+    def test_a_cluster_writes_the_same_rows_one_by_one(self) -> None:
+        self.round_trip("cluster")
+
+    def round_trip(self, name: str) -> None:
         self.enterContext(scratch_database(source=self.origin))
-        self.enterContext(self.files("round"))
+        self.enterContext(self.files(name))
         dry = run_json("import_account", str(self.path), "--add-people", "--dry-run")
         self.assertTrue(dry["ok"])
         self.assert_nothing_here()
@@ -271,7 +278,7 @@ class TransferTests(SimpleTestCase):
 
         self.assertEqual(report["rows"], dry["rows"])
         self.assertEqual(faults("acme"), self.faults)
-        back = self.folder / "back.zip"
+        back = self.folder / f"{name}-back.zip"
         run_json("export_account", "acme", str(back))
         first, second = (manifest_of(path)["members"] for path in (self.path, back))
         self.assertEqual(set(first), set(second))

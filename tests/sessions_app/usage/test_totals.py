@@ -11,7 +11,7 @@ from unittest import mock
 import psycopg
 from django.core.management import call_command
 from django.db import connection
-from django.test import TestCase
+from django.test import TestCase, override_settings
 from django.utils import timezone
 
 from accounts.models import Account
@@ -67,6 +67,12 @@ class TotalsTests(TestCase):
         self.assert_true()
         self.assertEqual(self.stored_days(), {ago(age) for age in range(2, 6)})
         self.assert_true()
+
+    def test_a_cluster_finds_the_same_days(self) -> None:
+        over = Days(ago(5), ago(2))
+        with override_settings(DATABASE_DISTRIBUTED=True), platform_context():
+            self.assertEqual([store(over, most=2), store(over, most=3), store(over)], [2, 2, 0])
+        self.assertEqual(self.stored_days(), {ago(age) for age in range(2, 6)})
 
     def test_what_is_kept_is_read_and_not_summed_again(self) -> None:
         over = Days(ago(5), ago(2))

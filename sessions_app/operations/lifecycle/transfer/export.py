@@ -102,7 +102,7 @@ def _rows(table: Table, account: Account) -> Iterator[str]:
     last: list[Any] = []
     with connection_in_use().cursor() as cursor:
         while True:
-            cursor.execute(_query(table, is_first=not last), [account.pk, *last, BATCH])
+            cursor.execute(_query(table, account, is_first=not last), [account.pk, *last, BATCH])
             found = cursor.fetchall()
             yield from (row[0] for row in found)
             if len(found) < BATCH or not table.key:
@@ -110,7 +110,7 @@ def _rows(table: Table, account: Account) -> Iterator[str]:
             last = list(found[-1][1:])
 
 
-def _query(table: Table, *, is_first: bool) -> sql.Composed:
+def _query(table: Table, account: Account, *, is_first: bool) -> sql.Composed:
     comma = sql.SQL(", ")
     after = sql.SQL("" if is_first else " AND ({}) > ({})").format(
         *(() if is_first else (comma.join(table.ordered("t")), comma.join(_places(table))))
@@ -123,7 +123,7 @@ def _query(table: Table, *, is_first: bool) -> sql.Composed:
         keys=sql.SQL("").join(
             sql.SQL(", r.{}::text").format(sql.Identifier(name)) for name, _ in table.key
         ),
-        columns=comma.join(_column(table, name) for name in table.exported),
+        columns=comma.join(_column(table, name, account) for name in table.exported),
         table=sql.Identifier(table.name),
         owner=sql.Identifier(table.owner),
         after=after,
@@ -136,14 +136,14 @@ def _places(table: Table) -> list[sql.Composable]:
     return [sql.Placeholder()] * len(table.key)
 
 
-def _column(table: Table, name: str) -> sql.Composable:
+def _column(table: Table, name: str, account: Account) -> sql.Composable:
     """Return what is exported of a column; of people who are no members nothing is known there."""
     if name not in table.people:
         return sql.SQL("t.{}").format(sql.Identifier(name))
     return sql.SQL(
-        "CASE WHEN EXISTS (SELECT FROM memberships AS m WHERE m.account_id = t.account_id "
-        "AND m.user_id = t.{0}) THEN t.{0} END AS {0}"
-    ).format(sql.Identifier(name))
+        "CASE WHEN t.{0} IN (SELECT user_id FROM memberships WHERE account_id = {1}) "
+        "THEN t.{0} END AS {0}"
+    ).format(sql.Identifier(name), sql.Literal(account.pk))
 
 
 def _people(account: Account) -> Iterator[str]:
