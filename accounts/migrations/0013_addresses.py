@@ -15,7 +15,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             "invitation", models.Index(Lower("email"), name="ix_invitations_email")
         ),
-        # Only its help: pages say "agent" of what is an agent instance here.
+        # Only words of pages: "member" of a membership, "agent" of an agent instance.
+        migrations.AlterModelOptions(
+            "membership", {"ordering": ["created_at"], "verbose_name": "member"}
+        ),
         migrations.AlterField(
             "apikey",
             "instance_ids",

@@ -154,6 +154,7 @@ class Membership(TenantModel):
 
     class Meta:
         db_table = "memberships"
+        verbose_name = "member"
         ordering = ["created_at"]
         constraints = [
             models.UniqueConstraint(fields=["account", "user"], name="uq_memberships_account_user"),

@@ -3,7 +3,10 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Call an agent instance “agent” on every page; the database has no such words."""
+    """Call an agent instance “agent” on every page, and a connection what the documents call it.
+
+    The database has no such words.
+    """
 
     dependencies = [
         ("agents", "0003_renames"),
@@ -13,6 +16,10 @@ class Migration(migrations.Migration):
         migrations.AlterModelOptions(
             name="agentinstance",
             options={"ordering": ["account_id", "instance_slug"], "verbose_name": "agent"},
+        ),
+        migrations.AlterModelOptions(
+            name="providerconnection",
+            options={"ordering": ["name"], "verbose_name": "model connection"},
         ),
         migrations.AlterField(
             model_name="configdraft",

@@ -259,6 +259,7 @@ class ProviderConnection(TenantModel):
 
     class Meta:
         db_table = "provider_connections"
+        verbose_name = "model connection"
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(

@@ -124,7 +124,7 @@ class HistoryTests(World, TestCase):
         for part in (
             "config publication number 2",
             "changed files",
-            "membership bob@example.com as admin",
+            "member bob@example.com as admin",
             "API key shop",
             "created account acme",
             "bob@example.com member",
