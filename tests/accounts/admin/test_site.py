@@ -113,7 +113,7 @@ class AdminTests(TestCase):
             ("accounts/auditentry/", "System|Audit log"),
             ("auth/group/", "System|Groups"),
             ("accounts/account/add/", "Tenants|Accounts|Add account"),
-            ("agents/agentinstance/", "Tenants|Agent instances"),
+            ("agents/agentinstance/", "Tenants|Agents"),
             ("sessions_app/llmrequest/", "Conversations|LLM requests"),
         ):
             with self.subTest(page):

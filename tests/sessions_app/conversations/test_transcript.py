@@ -179,7 +179,7 @@ class SessionPageTests(PagesTestCase):
 
         page = self.text()
 
-        for text in ("1 tool call: current_time", "noon", "Too late", "Bad"):
+        for text in ("1 tool call: current_time", "noon", "Too late", "bad</span>"):
             self.assertIn(text, page)
 
     def test_a_long_conversation_shows_its_end_and_leads_to_what_was_before(self) -> None:
