@@ -244,7 +244,7 @@ class BackupTests(BackupCase):
     def test_neither_the_line_nor_a_warning_before_it_is_taken_for_the_error(self) -> None:
         said = (
             "psql:<stdin>:2: NOTICE:  00000: drop cascades to view v\n"
-            "psql:<stdin>:3: WARNING:  01007: no privileges were granted for \"messages\"\n"
+            'psql:<stdin>:3: WARNING:  01007: no privileges were granted for "messages"\n'
             "psql:<stdin>:4: ERROR:  40P01: deadlock detected\n"
         )
         with TemporaryFile() as errors, self.assertRaises(programs.BackupProblem) as raised:

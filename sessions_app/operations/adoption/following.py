@@ -23,7 +23,8 @@ from sessions_app.operations.adoption.state import BEFORE, State, Step, holding,
 SESSIONS_AT_ONCE: Final = 500
 # So few rows are carried while the old tables are held: a change may be of a long session.
 FEW_ROWS: Final = 300
-# A long session that is written all the time is never caught up with: so often all is carried.
+# A long session that is written all the time is never caught up with: it is left after so many
+# rounds that have carried all.
 MOST_ROUNDS: Final = 100
 _NOTE: Final = """
     CREATE FUNCTION {before}.note_{what}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER

@@ -127,14 +127,14 @@ class SecretTests(TransactionTestCase):
                 other.join()
             return is_current(sealed)
 
-        with override_settings(SECRET_ENCRYPTION_KEYS=keys):
-            with mock.patch("accounts.tenancy.resealing.is_current", look):
-                run_json("rotate_secrets")
+        with (
+            override_settings(SECRET_ENCRYPTION_KEYS=keys),
+            mock.patch("accounts.tenancy.resealing.is_current", look),
+        ):
+            run_json("rotate_secrets")
         with override_settings(SECRET_ENCRYPTION_KEYS=keys[:1]):
             found = endpoints.find_endpoint(account.pk, made.endpoint.pk)
-            self.assertEqual(
-                signing.secrets_of(found, timezone.now()), [*replaced, made.secret]
-            )
+            self.assertEqual(signing.secrets_of(found, timezone.now()), [*replaced, made.secret])
 
     def test_the_signature_is_what_the_documentation_says(self) -> None:
         secret, body = signing.new_secret(), '{"type":"webhook.test"}'
