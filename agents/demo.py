@@ -67,7 +67,10 @@ def find() -> Place:
     if account is None:
         return Place(None, None)
     with tenant_context(account.pk):
-        instance = AgentInstance.objects.filter(instance_slug=INSTANCE).first()
+        agents = AgentInstance.objects.filter(account_id=account.pk)
+        instance = agents.filter(instance_slug=INSTANCE).first() or (
+            agents.filter(config_folder=f"{account.folder}/{INSTANCE}").first()
+        )
     return Place(account, instance or led_to(account.pk, INSTANCE))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -34,14 +35,21 @@ def reseal_rows[Row: TenantModel](
     """Seal every secret in these columns under the first key, and count it in `rotation`.
 
     `rows` is called inside the platform context; `name` says which row has a secret that no key
-    opens. Each batch is one short transaction; it may be run again at any time.
+    opens. Each batch is one short transaction, which locks the rows that it changes, one by one, as
+    a cluster wants it; it may be run again at any time.
     """
     after = UUID(int=0)
     while True:
         with platform_context():
             batch = list(rows().filter(pk__gt=after).order_by("pk")[:BATCH])
             for row in batch:
-                _reseal(row, columns, name, rotation, write=write)
+                if write and not all(map(is_current, _secrets(row, columns).values())):
+                    # A secret may have moved to another column since, as it was sealed.
+                    own = rows().filter(account_id=row.account_id, pk=row.pk)
+                    for found in own.select_for_update(no_key=True):
+                        _reseal(found, columns, name, rotation, write=True)
+                else:
+                    _reseal(row, columns, name, rotation, write=False)
         if len(batch) < BATCH:
             return
         after = batch[-1].pk
@@ -55,20 +63,21 @@ def _reseal[Row: TenantModel](
     *,
     write: bool,
 ) -> None:
-    own = type(row)._default_manager.filter(account_id=row.account_id, pk=row.pk)
-    for column in columns:
-        sealed = getattr(row, column)
-        if not sealed:
-            continue
+    resealed: dict[str, Any] = {}
+    for column, sealed in _secrets(row, columns).items():
         if is_current(sealed):
             rotation.current += 1
             continue
         try:
-            resealed = reseal(sealed)
+            resealed[column] = reseal(sealed)
         except SecretUnreadable:
             rotation.unreadable.append(name(row))
-            continue
-        rotation.resealed += 1
-        if write:
-            # Who has changed it meanwhile has sealed it under the first key.
-            own.filter(**{column: sealed}).update(**{column: resealed})
+    rotation.resealed += len(resealed)
+    if resealed and write:
+        own = type(row)._default_manager.filter(account_id=row.account_id, pk=row.pk)
+        own.update(**resealed)
+
+
+def _secrets(row: TenantModel, columns: Sequence[str]) -> dict[str, str]:
+    """Return what is sealed, by column; those without a secret are left out."""
+    return {column: sealed for column in columns if (sealed := getattr(row, column))}

@@ -76,8 +76,8 @@ CLAIM: Final = f"""
     FROM free WHERE delivery.account_id = free.account_id AND delivery.id = free.id
     RETURNING delivery.account_id, delivery.id
 """
-# A cluster locks rows of one account at a time. Of two workers that find the same delivery, the
-# second one waits for the first and finds it taken.
+# A cluster locks rows of one account at a time, which all workers take in one order. Of two that
+# find the same delivery, the second one waits for the first and finds it taken.
 FIND: Final = f"WITH due AS ({_DUE}) {_FREE}"
 CLAIM_OF_ACCOUNT: Final = f"""
     UPDATE webhook_deliveries SET {_TAKE}
@@ -130,7 +130,7 @@ def _taken(cursor: Any, values: Mapping[str, Any]) -> list[tuple[UUID, UUID]]:
     for account_id, key in cursor.fetchall():
         found.setdefault(account_id, []).append(key)
     taken: list[tuple[UUID, UUID]] = []
-    for account_id, ids in found.items():
+    for account_id, ids in sorted(found.items()):
         cursor.execute(CLAIM_OF_ACCOUNT, {**values, "account": account_id, "ids": ids})
         taken += cursor.fetchall()
     return taken

@@ -67,7 +67,7 @@ def rename_agent(instance: AgentInstance, slug: str, *, kept: timedelta = KEPT) 
     agent = rows.select_for_update(of=("self",)).select_related("account").get()
     if agent.instance_slug == slug:
         return agent
-    require_rest("agent_instances", agent.pk, "instance_slug")
+    require_rest(agent.account_id, agent, "instance_slug")
     former, (account, folder) = agent.instance_slug, agent.folder
     agent.config_folder = _folder(account, folder, slug, agent.account.slug)
     agent.instance_slug = slug

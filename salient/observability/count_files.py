@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -71,5 +72,6 @@ def _report(filename: str, error: OSError) -> None:
 
 
 def use() -> None:
-    """Have prometheus-client keep its counts in such files."""
-    values.MmapedDict = ReservedDict  # type: ignore[attr-defined]
+    """Have prometheus-client keep its counts in such files; other systems cannot reserve them."""
+    if sys.platform == "linux":
+        values.MmapedDict = ReservedDict  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ from accounts.tenancy.context import platform_context
 from accounts.tenancy.renames import release_slug, rename_account
 from agents.config import read
 from agents.demo import SCRIPTED
+from agents.instances.renames import release_slug as release_agent_slug
 from agents.instances.renames import rename_agent
 from agents.models import AgentInstance
 from tests.support.commands import refusal, run, run_json
@@ -156,6 +157,7 @@ class DemoTests(TestCase):
         with platform_context():
             # As if the old URLs led nowhere any more.
             release_slug(instance.account_id, "default")
+            release_agent_slug(instance, "simple-chat")
         self.assertEqual(self.demo("--dry-run")["chat_url"], again["chat_url"])
         self.assertEqual(self.demo()["chat_url"], again["chat_url"])
         with platform_context():

@@ -449,6 +449,7 @@ class NewestTests(RefusalCase):
         with self.a_turn_between_two_statements(first):
             adopting.carry(Choices(), silent)
         self.one_change_of_a_long_session_counts_by_its_rows(first)
+        self.changes_behind_many_of_one_session_are_followed_too(first, last)
 
     def one_change_of_a_long_session_counts_by_its_rows(self, session: str) -> None:
         """It is carried before the old tables are held."""
@@ -460,6 +461,18 @@ class NewestTests(RefusalCase):
             adopting.carry(Choices(), silent)
         # Once because of its rows, and once at the end of each of two rounds.
         self.assertEqual(follow.call_count, 3)
+
+    def changes_behind_many_of_one_session_are_followed_too(self, first: str, last: str) -> None:
+        """Few rows are in the first changes that are carried at once; that says nothing of all."""
+        for number in range(6):
+            execute(f"UPDATE sessions SET meta = '{{\"n\": {number}}}' WHERE id = '{first}'")
+        execute(f"UPDATE sessions SET meta = '{{}}' WHERE id = '{last}'")
+        with (
+            patch.object(following, "SESSIONS_AT_ONCE", 3),
+            patch.object(following, "MOST_ROUNDS", 1),
+        ):
+            adopting.carry(Choices(), silent)
+        self.assertEqual(catalog.rows(f"SELECT count(*) FROM {BEFORE}.changes"), [(0,)])
 
     @contextmanager
     def a_turn_between_two_statements(self, session: str) -> Iterator[None]:

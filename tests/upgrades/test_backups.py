@@ -241,6 +241,18 @@ class BackupTests(BackupCase):
             str(raised.exception), "psql: FEHLER:  storniere Anfrage wegen Zeitüberschreitung"
         )
 
+    def test_neither_the_line_nor_a_warning_before_it_is_taken_for_the_error(self) -> None:
+        said = (
+            "psql:<stdin>:2: NOTICE:  00000: drop cascades to view v\n"
+            'psql:<stdin>:3: WARNING:  01007: no privileges were granted for "messages"\n'
+            "psql:<stdin>:4: ERROR:  40P01: deadlock detected\n"
+        )
+        with TemporaryFile() as errors, self.assertRaises(programs.BackupProblem) as raised:
+            errors.write(said.encode())
+            programs.require_success("psql", subprocess.Popen(["false"]), errors)
+        self.assertEqual(raised.exception.sqlstate, "40P01")
+        self.assertEqual(str(raised.exception), "psql: ERROR:  deadlock detected")
+
     def test_programs_that_are_older_than_the_server_are_named_in_one_line(self) -> None:
         with self.assertRaisesMessage(programs.BackupProblem, "install postgresql-client-97."):
             programs.Programs.for_server(97)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, Model, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -75,7 +75,7 @@ def rename_account(account_id: UUID, slug: str, *, kept: timedelta = KEPT) -> Ac
     if account.slug == slug:
         return account
     _require_few(account, slug)
-    require_rest("accounts", account_id, "slug")
+    require_rest(account_id, account, "slug")
     former = account.slug
     account.config_folder = next((keep(account, slug) for keep in _keep_files), "")
     account.slug = slug
@@ -99,12 +99,16 @@ def _require_few(account: Account, slug: str) -> None:
         raise Invalid.field("slug", f"{MOST_FORMER} former slugs lead here: that is the most")
 
 
-def require_rest(table: str, row_id: UUID, field: str) -> None:
-    """Raise Invalid where the row's slug was changed too often lately, by the audit log."""
+def require_rest(account_id: UUID, row: Model, field: str) -> None:
+    """Raise Invalid where the slug of an account, or of its row, was changed too often lately.
+
+    By the audit log.
+    """
     lately = AuditEntry.objects.filter(
+        account_id=account_id,
         action=AuditAction.CHANGED,
-        object_type=table,
-        object_id=str(row_id),
+        object_type=row._meta.db_table,
+        object_id=str(row.pk),
         created_at__gt=Now() - RENAMES_WITHIN,
     )
     if lately.filter(changes__has_key=field).count() >= MOST_RENAMES:

@@ -67,7 +67,7 @@ class HeldRowsAdmin[M: Model](PlatformModelAdmin[M]):
         return may and not self._is_held(request, obj)
 
     def render_change_form(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
-        """Say why the form is none."""
+        """Say why the fields cannot be changed."""
         if getattr(named.get("obj"), "is_held", False):
             self.message_user(request, HELD, messages.WARNING)
         return super().render_change_form(request, *args, **named)

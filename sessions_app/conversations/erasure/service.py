@@ -63,7 +63,7 @@ def check_reason(person: Person, reason: str) -> str:
 
 
 def check_holds(person: Person) -> None:
-    """Raise ValidationError where a legal hold forbids to erase the person; the log notes it."""
+    """Raise ValidationError where a legal hold forbids erasing the person; the log notes it."""
     with tenant_context(person.account_id):
         holds = holds_of(person.account_id)
         covered = with_hold(person.sessions()).count()

@@ -23,7 +23,8 @@ from sessions_app.operations.adoption.state import BEFORE, State, Step, holding,
 SESSIONS_AT_ONCE: Final = 500
 # So few rows are carried while the old tables are held: a change may be of a long session.
 FEW_ROWS: Final = 300
-# A long session that is written all the time is never caught up with.
+# A long session that is written all the time is never caught up with: it is left after so many
+# rounds that have carried all.
 MOST_ROUNDS: Final = 100
 _NOTE: Final = """
     CREATE FUNCTION {before}.note_{what}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -124,13 +125,19 @@ def _next_sessions(source: Source, mark: str | None) -> list[UUID]:
     return [row_id for (row_id,) in source.catalog.rows(query)]
 
 
-def rows_waiting(source: Source) -> int:
-    """Count the sessions that the next changes are of, with their rows; these are carried again."""
-    changed = source.catalog.rows(
-        f"SELECT DISTINCT session_id FROM (SELECT session_id FROM {BEFORE}.changes "
-        f"ORDER BY number LIMIT {SESSIONS_AT_ONCE}) AS noted"
+def are_few_left(source: Source) -> bool:
+    """Whether one call of `follow` carries all that is noted, and it is few rows."""
+    noted = source.catalog.rows(
+        f"SELECT session_id FROM {BEFORE}.changes ORDER BY number LIMIT {SESSIONS_AT_ONCE + 1}"
     )
-    ids = [session_id for (session_id,) in changed if session_id is not None]
+    if len(noted) > SESSIONS_AT_ONCE:
+        return False
+    return _rows_of(source, {session_id for (session_id,) in noted}) <= FEW_ROWS
+
+
+def _rows_of(source: Source, changed: set[UUID | None]) -> int:
+    """Count the changed sessions with their rows, which are carried again; None: the tenants."""
+    ids = [session_id for session_id in changed if session_id is not None]
     counts = [
         sql.SQL("(SELECT count(*) FROM {} WHERE session_id = ANY({}::uuid[]))").format(
             source.of_old(table), sql.Literal(ids)
@@ -179,10 +186,9 @@ def _first_moment(source: Source, ids: list[UUID]) -> str | None:
 
 def catch_up(state: State, source: Source) -> None:
     """Follow until no more than a few rows are left, whatever goes on."""
-    for _ in range(MOST_ROUNDS):
-        if rows_waiting(source) <= FEW_ROWS:
-            break
+    rounds = 0
+    while rounds < MOST_ROUNDS and not are_few_left(source):
         with one_moment(state.catalog):
-            follow(state, source)
+            rounds += follow(state, source) < SESSIONS_AT_ONCE
     with one_moment(state.catalog):
         follow(state, source)

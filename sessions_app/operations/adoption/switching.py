@@ -14,11 +14,10 @@ from psycopg import sql
 from salient.management.base import Refused
 from sessions_app.operations.adoption.carrying import Source
 from sessions_app.operations.adoption.following import (
-    FEW_ROWS,
+    are_few_left,
     catch_up,
     drop_triggers,
     follow,
-    rows_waiting,
     unwatch,
 )
 from sessions_app.operations.adoption.rows import Catalog
@@ -53,7 +52,7 @@ def switch(state: State, source: Source) -> None:
         catch_up(state, source)
         with holding(state.catalog, list(held), "ACCESS EXCLUSIVE"):
             began = time.monotonic()
-            if rows_waiting(source) <= FEW_ROWS:
+            if are_few_left(source):
                 follow(state, source)
                 for table in tables:
                     _rename(state.catalog, sql.Identifier(state.home, table), ASIDE + table)

@@ -71,7 +71,7 @@ def check(account: Account) -> None:
         if not holds_of(account.pk).exists():
             return
         note_refusal(account.pk, "erasure of the account")
-    raise ValidationError("A legal hold forbids to erase it. Release it first.")
+    raise ValidationError("A legal hold forbids erasing it. Release it first.")
 
 
 def begin(account: Account, *, reason: str, actor: str) -> AccountErasure:

@@ -32,7 +32,7 @@ class Held(Problem):
 
     def __init__(self, what: str = "This") -> None:
         super().__init__(
-            f"{what} is kept for legal reasons: a legal hold forbids to change or delete it."
+            f"{what} is kept for legal reasons: a legal hold forbids changing or deleting it."
         )
 
 

@@ -9,7 +9,9 @@ from datetime import timedelta
 from unittest import mock
 
 from django.core import mail
+from django.db import connection
 from django.test import TransactionTestCase, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from standardwebhooks.webhooks import WebhookVerificationError
@@ -337,6 +339,22 @@ class DeliveryTests(TransactionTestCase):
     def test_a_cluster_claims_the_same(self) -> None:
         self.enterContext(mock.patch.object(outbox, "CLAIM", "not on a cluster"))
         self.test_a_failing_endpoint_has_one_try_under_way_and_delays_nobody()
+
+    @override_settings(DATABASE_DISTRIBUTED=True)
+    def test_all_workers_take_the_accounts_of_a_cluster_in_one_order(self) -> None:
+        """Else each of two could wait for rows that the other has taken."""
+        beta = make_account("beta")
+        first, second = sorted([self.account, beta], key=lambda account: account.pk)
+        for account in (second, first):
+            make_endpoint(account)
+            publish(account, f"msg_{account.slug}")
+        with CaptureQueriesContext(connection) as captured:
+            outbox.claim(busy=[], most=64)
+
+        taken = [each["sql"] for each in captured if each["sql"].startswith("\n    UPDATE webhook")]
+        self.assertEqual(len(taken), 2)
+        for account, statement in zip((first, second), taken, strict=True):
+            self.assertIn(account.pk.hex, statement)
 
     @override_settings(DATABASE_DISTRIBUTED=True)
     def test_a_cluster_frees_what_is_claimed_when_the_lease_is_over(self) -> None:

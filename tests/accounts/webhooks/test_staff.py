@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import threading
 from base64 import b64decode, b64encode
+from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 from django.conf import settings
+from django.db import connection
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +20,7 @@ from accounts.models import DeliveryState, WebhookDelivery
 from accounts.tenancy.context import tenant_context
 from accounts.webhooks import endpoints, outbox, signing
 from accounts.webhooks.outbox import Result
+from salient.security.encryption import is_current
 from tests.accounts.webhooks.worlds import make_endpoint, publish, rows
 from tests.support.commands import run, run_json
 from tests.support.factories import make_account, make_user
@@ -102,6 +107,34 @@ class SecretTests(TransactionTestCase):
 
         self.assertEqual((first["resealed"], second["resealed"], second["current"]), (1, 0, 1))
         self.assertEqual(opened, [made.secret])
+
+    def test_one_that_is_replaced_meanwhile_is_sealed_anew_as_the_previous_one(self) -> None:
+        """Replacing it moves the old one to another column, as it was sealed."""
+        account = make_account("acme")
+        made = make_endpoint(account)
+        keys = ["another key of some length", *settings.SECRET_ENCRYPTION_KEYS]
+        replaced: list[str] = []
+
+        def replace() -> None:
+            new = endpoints.rotate_secret(account.pk, made.endpoint.pk, overlap=timedelta(hours=1))
+            replaced.append(new.secret)
+            connection.close()
+
+        def look(sealed: str) -> bool:
+            if not replaced:
+                other = threading.Thread(target=replace)
+                other.start()
+                other.join()
+            return is_current(sealed)
+
+        with (
+            override_settings(SECRET_ENCRYPTION_KEYS=keys),
+            mock.patch("accounts.tenancy.resealing.is_current", look),
+        ):
+            run_json("rotate_secrets")
+        with override_settings(SECRET_ENCRYPTION_KEYS=keys[:1]):
+            found = endpoints.find_endpoint(account.pk, made.endpoint.pk)
+            self.assertEqual(signing.secrets_of(found, timezone.now()), [*replaced, made.secret])
 
     def test_the_signature_is_what_the_documentation_says(self) -> None:
         secret, body = signing.new_secret(), '{"type":"webhook.test"}'

@@ -19,7 +19,7 @@ from django_tasks_db.models import DBTaskResult
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
 
-from salient.observability import multiprocess, stored
+from salient.observability import count_files, multiprocess, stored
 from salient.observability.count_files import ReservedDict
 from salient.observability.recorder import MOST_CODES, provider_of, shared
 from sessions_app.usage.figures import accounts_today
@@ -114,6 +114,14 @@ class FullDiskTests(SimpleTestCase):
     def test_our_metrics_are_kept_in_such_files(self) -> None:
         shared()
         self.assertIs(vars(values)["MmapedDict"], ReservedDict)
+
+    def test_where_no_space_can_be_reserved_they_are_kept_as_the_library_keeps_them(self) -> None:
+        with (
+            mock.patch.object(values, "MmapedDict", MmapedDict),
+            mock.patch("salient.observability.count_files.sys.platform", "darwin"),
+        ):
+            count_files.use()
+            self.assertIs(vars(values)["MmapedDict"], MmapedDict)
 
 
 class AccountTests(TestCase):

@@ -24,9 +24,9 @@ NAMES = ("pg_dump", "pg_restore", "psql")
 VERSIONS = "/usr/lib/postgresql"
 
 
-# How psql writes the server's errors with VERBOSITY=verbose, in any language: the severity, the
-# SQLSTATE, the message.
-_SERVER_ERROR = re.compile(r"(\w+): +([0-9A-Z]{5}): (.*)")
+# How psql writes the server's errors with VERBOSITY=verbose, in any language: the severity and two
+# spaces, the SQLSTATE, the message. Those of the classes 00 to 02 are notices and warnings.
+_SERVER_ERROR = re.compile(r"(\w+):  ((?!0[0-2])[0-9A-Z]{5}): (.*)")
 
 
 class BackupProblem(Exception):
