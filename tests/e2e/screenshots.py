@@ -71,6 +71,7 @@ def prepare(tab: Watched, name: str) -> None:
         # From outside of the key's networks.
         tab.page.fill("#content [name=address]", "203.0.113.7")
         tab.page.click("#content [type=submit]")
+        tab.page.wait_for_selector("#content table")
 
 
 def take(tab: Watched, name: str) -> None:
