@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import Group, Permission
 from django.db import connection, models
 from django.db.models import Q, QuerySet
@@ -102,7 +103,14 @@ def group_of(role: StaffRole) -> Group:
 
 
 def refresh() -> None:
-    """Give the groups that exist the permissions of today: after an update there are new pages."""
+    """Give the groups that exist the permissions of today: after an update there are new pages.
+
+    And permissions the words of today's pages: Django names one when it makes it, and never again.
+    """
+    rights = [right for right in named_rights() if right.name != _name_of(right)]
+    for right in rights:
+        right.name = _name_of(right)
+    Permission.objects.bulk_update(rights, ["name"])
     for group in Group.objects.filter(name__in=GROUPS.values()):
         role = next(role for role, name in GROUPS.items() if name == group.name)
         _give_permissions(group, role)
@@ -121,6 +129,17 @@ def own_groups() -> QuerySet[Group]:
 def has_other_owner(user: User) -> bool:
     """Whether somebody else could give roles if this person could not."""
     return User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk).exists()
+
+
+def _name_of(right: Permission) -> str:
+    model = right.content_type.model_class()
+    if model is None:
+        return right.name
+    opts = model._meta
+    for verb in opts.default_permissions:
+        if get_permission_codename(verb, opts) == right.codename:
+            return f"Can {verb} {opts.verbose_name_raw}"
+    return right.name
 
 
 def _give_permissions(group: Group, role: StaffRole) -> None:

@@ -110,9 +110,11 @@ class Saving:
         earlier: Values = kept_at(request, self.place).get("values", {})
         for part in PARTS:
             sent = part.own(request.POST)
-            # The page did not show what another tab has left here meanwhile.
-            is_unseen = part.name not in request.POST.getlist("shown")
-            self.values |= part.own(earlier) if is_unseen and part.is_empty(sent) else sent
+            if not part.is_empty(sent):
+                self.values |= sent
+            elif part.name not in request.POST.getlist("shown"):
+                # The page did not show what another tab has left here meanwhile.
+                self.values |= part.own(earlier)
         self.faults: list[Fault] = []
         self.made: list[str] = []
         self.was_made: list[str] = []

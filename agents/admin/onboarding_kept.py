@@ -59,17 +59,19 @@ def others_begun(request: HttpRequest, place: str) -> list[tuple[str, str]]:
 def keep(request: HttpRequest, place: str, values: Values, faults: list[Fault]) -> bool:
     """Keep these words as the newest, and drop the oldest that are too many or too long.
 
-    False where these alone are too long to be kept. The secrets of keys are never kept.
+    False where these alone are too long to be kept: then all others stay. The secrets of keys are
+    never kept.
     """
     kept = _all(request)
     kept.pop(place, None)
     clean = {name: without_secrets(text) for name, text in values.items()}
-    if any(clean.values()):
-        kept[place] = {"values": clean, "faults": faults}
-    while len(kept) > MOST_KEPT or (kept and len(json.dumps(kept)) > LONGEST_KEPT):
+    newest = {place: {"values": clean, "faults": faults}} if any(clean.values()) else {}
+    if fits := len(json.dumps(newest)) <= LONGEST_KEPT:
+        kept |= newest
+    while len(kept) > MOST_KEPT or len(json.dumps(kept)) > LONGEST_KEPT:
         del kept[next(iter(kept))]
     request.session[KEPT] = kept
-    return place in kept or not any(clean.values())
+    return fits
 
 
 def forget(request: HttpRequest, place: str) -> None:

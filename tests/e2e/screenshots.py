@@ -68,7 +68,10 @@ def prepare(tab: Watched, name: str) -> None:
     elif name == "why-refused":
         for box in tab.page.query_selector_all("#content select"):
             box.select_option(index=1)
+        # From outside of the key's networks.
+        tab.page.fill("#content [name=address]", "203.0.113.7")
         tab.page.click("#content [type=submit]")
+        tab.page.wait_for_selector("#content table")
 
 
 def take(tab: Watched, name: str) -> None:

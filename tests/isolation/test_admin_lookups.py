@@ -163,6 +163,7 @@ class LookupTests(AdminTestCase):
                     self.assertContains(page, who, count=1)
                 page = self.look(list_of(model), {"private": "gAAAAnothing"})
                 self.assertContains(page, "cannot be read: search again")
+                self.assertEqual(list(page.context["cl"].result_list), [])
         self.assertGreater(tried, 15)
 
     def test_the_filters_that_a_list_offers_work(self) -> None:

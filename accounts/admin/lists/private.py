@@ -13,7 +13,8 @@ from typing import Any
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.contrib.admin.views.main import ChangeListSearchForm as SearchForm
 from django.core.exceptions import ValidationError
-from django.http import QueryDict
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, QueryDict
 
 from salient.ids import parse_uuid
 from salient.security.encryption import SecretUnreadable, conceal, reveal
@@ -90,3 +91,10 @@ class SearchedList(ChangeList):
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         found = super().get_filters_params(params)
         return {name: values for name, values in found.items() if name != SEALED}
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: Any = None
+    ) -> QuerySet[Model, Model]:
+        """Return no row where the search cannot be read: “all” of an action would be every row."""
+        rows = super().get_queryset(request, exclude_parameters)
+        return rows.none() if opened(request.GET, SEARCHED).get(SEALED) else rows

@@ -12,6 +12,8 @@ import yaml
 from agents.config.errors import KeyPath
 from agents.config.yaml.source import Document, parse, plain
 
+# A line without a value.
+_COMMENT = re.compile(r"\s*(#|$)")
 # Where a comment may begin behind a value.
 _BEHIND = re.compile(r"\s+#")
 
@@ -55,9 +57,18 @@ def with_value(text: str, key: str, value: Any) -> str:
     new = dump({key: value}).splitlines(keepends=True)
     if end == first + 1:
         new[0] = new[0].rstrip("\n") + _comment_of(lines[first]) + "\n"
-    changed = "".join(lines[:first] + new + lines[end:])
-    read = parse(changed)
-    return changed if not read.faults and read.content == wanted else dump(wanted)
+    for below in (lines[end:], _outdented(lines[end:])):
+        changed = "".join(lines[:first] + new + below)
+        read = parse(changed)
+        if not read.faults and read.content == wanted:
+            return changed
+    return dump(wanted)
+
+
+def _outdented(lines: list[str]) -> list[str]:
+    """Return the lines with the comments that begin them at the margin: no text takes them in."""
+    number = next((at for at, line in enumerate(lines) if not _COMMENT.match(line)), len(lines))
+    return [line.lstrip(" \t") for line in lines[:number]] + lines[number:]
 
 
 def _comment_of(line: str) -> str:

@@ -35,6 +35,14 @@ class StaffPages(TestCase):
 
 
 class RoleTests(StaffPages):
+    def test_permissions_have_the_words_of_todays_pages(self) -> None:
+        rights = Permission.objects.filter(content_type__app_label="agents")
+        before = dict(rights.values_list("codename", "name"))
+        self.assertEqual(before["add_agentinstance"], "Can add agent")
+        rights.filter(codename="add_agentinstance").update(name="Can add agent instance")
+        staff_roles.refresh()
+        self.assertEqual(dict(rights.values_list("codename", "name")), before)
+
     def test_each_role_is_given_and_taken_by_one_choice(self) -> None:
         for role in ("owner", "operator", "support", "auditor", "none"):
             with self.subTest(role):

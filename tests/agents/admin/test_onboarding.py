@@ -155,10 +155,18 @@ class OnboardingTests(TestCase):
         long = "x" * (LONGEST_KEPT // 3)
         for number in range(4):
             self.send({"begun": f"{number:012x}", "agent-system_prompt": long})
-        self.assertEqual(list(self.client.session[KEPT]), [f"{n:012x}" for n in (2, 3)])
+        others = [f"{n:012x}" for n in (2, 3)]
+        self.assertEqual(list(self.client.session[KEPT]), others)
         page = self.send({"begun": "0" * 12, "agent-system_prompt": 3 * long})
         self.assertContains(page, "too long to be kept")
-        self.assertLess(len(json.dumps(self.client.session[KEPT])), LONGEST_KEPT)
+        self.assertEqual(list(self.client.session[KEPT]), others)
+
+    def test_a_customer_is_begun_no_more_when_all_is_taken_out(self) -> None:
+        begun = {"begun": self.begun(), "agent-template": "service", "shown": "agent"}
+        self.send(begun | {"agent-name": "Bot"})
+        self.assertEqual(list(self.client.session[KEPT]), [begun["begun"]])
+        self.send(begun | {"agent-name": ""})
+        self.assertEqual(self.client.session[KEPT], {})
 
     def test_of_two_at_once_the_second_keeps_its_words(self) -> None:
         with patch.object(Account, "full_clean"):

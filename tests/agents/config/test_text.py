@@ -151,6 +151,11 @@ class SetTests(SimpleTestCase):
                     self.assertEqual(changed.replace(end, "").count("#"), 0 + ("warm" in changed))
                     self.assertIn(end, without(text, "a"))
                     self.assertNotIn("one", without(text, "a"))
+        # Where it is, it would be a line of the text.
+        self.assertEqual(
+            with_value("a: 1\n\n  # why\n# end\n  # b\nb: 2\n", "a", "x\ny"),
+            "a: |-\n  x\n  y\n\n# why\n# end\n# b\nb: 2\n",
+        )
         self.assertEqual(with_value("a: 1\n# end", "a", 2), "a: 2\n# end")
         self.assertEqual(without("m: x\na: 1\n# end", "a"), "m: x\n# end")
 
