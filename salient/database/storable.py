@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cache
-from operator import attrgetter
 from typing import Any, get_args
 
 import msgspec
@@ -45,7 +44,8 @@ def storable_json(values: msgspec.Struct) -> str:
 
 def _numbers_fit(values: msgspec.Struct) -> bool:
     try:
-        for number in _numbers_of(type(values))(values):
+        for name in _numbers_of(type(values)):
+            number = getattr(values, name)
             if number is not None and not -MOST_DECIMAL <= number <= MOST_DECIMAL:
                 return False
     except ArithmeticError:
@@ -55,11 +55,11 @@ def _numbers_fit(values: msgspec.Struct) -> bool:
 
 
 @cache
-def _numbers_of(kind: type[msgspec.Struct]) -> Callable[[msgspec.Struct], tuple[Any, ...]]:
-    """Return what reads the values of the fields that hold numbers."""
+def _numbers_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the names of the fields that hold numbers."""
     fields = msgspec.structs.fields(kind)
     kinds = ((field.name, {field.type, *get_args(field.type)}) for field in fields)
-    return attrgetter(*(name for name, types in kinds if types & {int, Decimal}))
+    return tuple(name for name, types in kinds if types & {int, Decimal})
 
 
 def _text(text: str) -> str:
