@@ -51,9 +51,15 @@ def expect_message(page: Page, words: str) -> None:
     expect(page.locator(".messagelist")).to_contain_text(re.compile(words, re.IGNORECASE))
 
 
+def open_form(page: Page, link: str) -> None:
+    """Follow the link to a form of Django's, whose script puts the cursor into the first field."""
+    page.click(link)
+    page.wait_for_load_state()
+
+
 def make_account(page: Page) -> None:
     page.click("a:visible:text-is('Accounts') >> nth=0")
-    page.click(".object-tools .addlink")
+    open_form(page, ".object-tools .addlink")
     page.fill("#id_name", "Walkers")
     page.fill("#id_slug", "walkers")
     page.click("[name=_continue]")
@@ -132,7 +138,7 @@ def keep_test_chat(page: Page) -> None:
     """Make a test chat, and change it afterwards."""
     here = page.url
     page.click(".tools a:has-text('Test chats')")
-    page.click("text=Add a test chat")
+    open_form(page, "text=Add a test chat")
     page.fill("#id_name", "Parcels")
     page.fill("#id_message_1", "Where is my parcel?")
     page.click("[name=_continue]")
