@@ -96,6 +96,8 @@ def logging_config(level: str, log_format: str) -> dict[str, Any]:
             "gunicorn.error": {"handlers": ["console"], "propagate": False},
             # It warns at every attempt; who needed the connection reports the result once.
             "psycopg.pool": {"level": "ERROR"},
+            # Each call of a native provider would be a line, with the address.
+            "httpx2": {"level": "WARNING"},
             # Each run of each job would be a line.
             "django.tasks": {"level": "WARNING"},
             "django_tasks_db": {"level": "WARNING"},

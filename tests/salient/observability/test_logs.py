@@ -39,6 +39,13 @@ def written(log_format: str, *args: Any, **more: Any) -> str:
     return stream.getvalue()
 
 
+class LevelTests(SimpleTestCase):
+    def test_what_is_told_of_every_call_or_job_is_no_line(self) -> None:
+        self.assertTrue(logging.getLogger("salient").isEnabledFor(logging.INFO))
+        for name in ("httpx2", "psycopg.pool", "django.tasks", "django_tasks_db"):
+            self.assertFalse(logging.getLogger(name).isEnabledFor(logging.INFO), name)
+
+
 class FormatTests(SimpleTestCase):
     def inside(self, log_format: str, *args: Any, **more: Any) -> str:
         begun = context.begin({"headers": [(b"x-request-id", b"job-7")]})
