@@ -76,6 +76,8 @@ class Clicks:
 
     def click(self, selector: str) -> None:
         self.count += 1
+        # A page that is not whole yet still moves what is clicked.
+        self.page.wait_for_load_state()
         self.page.click(selector)
 
     def choose(self, selector: str, label: str) -> None:

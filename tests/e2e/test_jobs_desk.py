@@ -46,6 +46,8 @@ class Desk(Watched):
 
     def click(self, selector: str) -> None:
         self.clicks += 1
+        # A page that is not whole yet still moves what is clicked.
+        self.page.wait_for_load_state()
         self.page.click(selector)
 
     def spent(self) -> int:

@@ -82,6 +82,8 @@ class JobTests(TransactionTestCase):
 
     def click(self, selector: str) -> None:
         self.clicks += 1
+        # A page that is not whole yet still moves what is clicked.
+        self.tab.page.wait_for_load_state()
         self.tab.page.click(selector)
 
     def ends(self, job: str, most: int) -> None:
