@@ -77,13 +77,14 @@ def axe_source() -> str:
 
 
 class Watched:
-    """A tab that records all that goes wrong in it."""
+    """A tab that records all that goes wrong in it, and counts the clicks; typing is none."""
 
     def __init__(self, running: Browser, url: str, **context: Any) -> None:
         self.url = url
         self.wrong: list[str] = []
         self.axe = axe_source()
         self.has_checked_frame = False
+        self.clicks = 0
         self.page: Page = running.new_context(**{"viewport": WIDE, **context}).new_page()
         self.page.set_default_timeout(TIMEOUT_MS)
         self.page.on("console", self._on_console)
@@ -97,6 +98,22 @@ class Watched:
 
     def note(self, what: str) -> None:
         self.wrong.append(f"{self.page.url.removeprefix(self.url)}: {what}")
+
+    def click(self, selector: str) -> None:
+        self.clicks += 1
+        # A page that is not whole yet still moves what is clicked.
+        self.page.locator(selector).first.wait_for()
+        self.page.wait_for_load_state()
+        self.page.click(selector)
+
+    def choose(self, selector: str, label: str) -> None:
+        self.clicks += 1
+        self.page.select_option(selector, label=label)
+
+    def spent(self) -> int:
+        """Return the clicks since the last time."""
+        clicks, self.clicks = self.clicks, 0
+        return clicks
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from tests.e2e.browser import FULL, NARROW, PHONE, Watched, browser
-from tests.e2e.by_hand import with_demo
+from tests.e2e.served_demo import with_demo
 
 TURNS = 400
 

@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 from tests.e2e.browser import PHONE, WIDE, Watched, browser
-from tests.e2e.by_hand import with_demo
+from tests.e2e.served_demo import with_demo
 
 IMAGES = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
 COLOURS = 160

@@ -40,19 +40,7 @@ EDGES = """[
 
 
 class Desk(Watched):
-    """A tab whose clicks are counted."""
-
-    clicks = 0
-
-    def click(self, selector: str) -> None:
-        self.clicks += 1
-        # A page that is not whole yet still moves what is clicked.
-        self.page.wait_for_load_state()
-        self.page.click(selector)
-
-    def spent(self) -> int:
-        clicks, self.clicks = self.clicks, 0
-        return clicks
+    """A tab that is looked at, at each width, after some of the clicks."""
 
     def look(self, name: str) -> None:
         """Check a state of a page that tests/e2e/test_pages.py does not see, at each width too."""

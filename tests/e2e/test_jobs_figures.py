@@ -69,7 +69,7 @@ class JobTests(TransactionTestCase):
         with browser() as running:
             tab = Watched(running, url)
             tab.log_in(EMAIL, PASSWORD)
-            self.tab, self.clicks = tab, 0
+            self.tab = tab
             self.month_end()
             self.slowest()
             self.refused()
@@ -77,18 +77,12 @@ class JobTests(TransactionTestCase):
         return tab.wrong
 
     def begin(self) -> None:
-        self.clicks = 0
+        self.tab.clicks = 0
         self.tab.page.goto(f"{self.tab.url}/admin/")
 
-    def click(self, selector: str) -> None:
-        self.clicks += 1
-        # A page that is not whole yet still moves what is clicked.
-        self.tab.page.wait_for_load_state()
-        self.tab.page.click(selector)
-
     def ends(self, job: str, most: int) -> None:
-        if self.clicks > most:
-            self.tab.note(f"{job} takes {self.clicks} clicks")
+        if self.tab.clicks > most:
+            self.tab.note(f"{job} takes {self.tab.clicks} clicks")
 
     def look(self) -> None:
         """Check the page with axe and at each width."""
@@ -100,12 +94,12 @@ class JobTests(TransactionTestCase):
 
     def month_end(self) -> None:
         self.begin()
-        self.click("text=Usage by month")
-        self.click(f"main a:text-is('{last_month().first:%B %Y}')")
+        self.tab.click("text=Usage by month")
+        self.tab.click(f"main a:text-is('{last_month().first:%B %Y}')")
         expect(self.tab.page.locator("main tr:has-text('Total')")).to_contain_text("$12.50")
         self.look()
         with self.tab.page.expect_download() as sent:
-            self.click("main a:text-is('CSV')")
+            self.tab.click("main a:text-is('CSV')")
         expected = f"usage-all-{name_of(last_month())}.csv"
         if sent.value.suggested_filename != expected:
             self.tab.note(f"the file is named {sent.value.suggested_filename}")
@@ -113,11 +107,11 @@ class JobTests(TransactionTestCase):
 
     def slowest(self) -> None:
         self.begin()
-        self.click("#nav-sidebar >> text=LLM requests")
-        self.click("main a:text-is('Slowest')")
+        self.tab.click("#nav-sidebar >> text=LLM requests")
+        self.tab.click("main a:text-is('Slowest')")
         expect(self.tab.page.locator("#result_list tbody tr >> nth=0")).to_contain_text("59.0 s")
         self.look()
-        self.click("#result_list tbody a >> nth=0")
+        self.tab.click("#result_list tbody a >> nth=0")
         expect(self.tab.page.locator("#content")).to_contain_text("59.0 s")
         self.ends("slowest", 3)
 
@@ -126,7 +120,7 @@ class JobTests(TransactionTestCase):
         self.tab.page.wait_for_timeout(5_500)
         self.begin()
         expect(self.tab.page.locator("[aria-labelledby=refusals]")).to_contain_text("forbidden")
-        self.click("[aria-labelledby=refusals] tbody a >> nth=0")
+        self.tab.click("[aria-labelledby=refusals] tbody a >> nth=0")
         row = self.tab.page.locator("[aria-labelledby=refusals]")
         for words in ("403 forbidden", "Web shop", "bot", "What to do"):
             expect(row).to_contain_text(words)
@@ -135,15 +129,15 @@ class JobTests(TransactionTestCase):
 
     def leaked(self) -> None:
         self.begin()
-        self.click("#nav-sidebar >> text=API keys")
-        self.click("#result_list >> text=Web shop")
+        self.tab.click("#nav-sidebar >> text=API keys")
+        self.tab.click("#result_list >> text=Web shop")
         tiles = self.tab.page.locator(".tiles")
         for words in ("Requests4", "$4.75", "Refused3", "Networksany", "first on"):
             expect(tiles).to_contain_text(words)
         expect(self.tab.page.locator("[aria-labelledby=called]")).to_contain_text("bot")
         self.look()
-        self.click("text=Leaked: replace and end now")
-        self.click("[name=way][value=show]")
-        self.click("[value='Replace and end now']")
+        self.tab.click("text=Leaked: replace and end now")
+        self.tab.click("[name=way][value=show]")
+        self.tab.click("[value='Replace and end now']")
         expect(self.tab.page.locator("#key-text")).to_be_visible()
         self.ends("leaked", 5)

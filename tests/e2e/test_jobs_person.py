@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asgiref.sync import sync_to_async
 from django.test import TransactionTestCase, override_settings
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
@@ -72,43 +72,31 @@ def work(url: str, agent: AgentInstance) -> list[str]:
         tab = Watched(running, url)
         tab.log_in(EMAIL, PASSWORD)
         for job, most in ((erase, 3), (configure, 3)):
-            clicks = Clicks(tab.page)
-            job(clicks, url, agent)
-            if clicks.number > most:
-                tab.note(f"{job.__name__} took {clicks.number} clicks")
+            job(tab, url, agent)
+            if (clicks := tab.spent()) > most:
+                tab.note(f"{job.__name__} took {clicks} clicks")
     return tab.wrong
 
 
-class Clicks:
-    """Clicks in a page, and counts them."""
-
-    def __init__(self, page: Page) -> None:
-        self.page, self.number = page, 0
-
-    def __call__(self, selector: str) -> None:
-        self.number += 1
-        self.page.click(selector)
-
-
-def erase(click: Clicks, url: str, agent: AgentInstance) -> None:
-    page = click.page
+def erase(tab: Watched, url: str, agent: AgentInstance) -> None:
+    page = tab.page
     page.goto(f"{url}/admin/accounts/account/{agent.account_id}/change/")
-    click("text=Erase a person")
+    tab.click("text=Erase a person")
     page.fill("#id_value", DORA.upper())
     page.fill("#id_reason", "Ticket 7")
-    click("input[value=Preview]")
+    tab.click("input[value=Preview]")
     expect(page.locator("tr:has-text('Messages') .num")).to_have_text("3")
-    click("input[value='Erase this person']")
+    tab.click("input[value='Erase this person']")
     page.wait_for_url("**/erasure/**")
     expect(page.locator("h1")).to_contain_text("complete")
     expect(page.locator("#content")).not_to_contain_text(DORA)
 
 
-def configure(click: Clicks, url: str, agent: AgentInstance) -> None:
+def configure(tab: Watched, url: str, agent: AgentInstance) -> None:
     """Change the prompt in the form and another key in the YAML, and publish both."""
-    page = click.page
+    page = tab.page
     page.goto(f"{url}/admin/agents/agentinstance/{agent.pk}/change/")
-    click(".configuration .tools a >> nth=0")
+    tab.click(".configuration .tools a >> nth=0")
     # The script is there: what was typed before it is saved with the next change only.
     expect(page.locator(".gutter li")).not_to_have_count(0)
     page.fill("#id_text", DRAFT.replace("4", "3"))
@@ -119,8 +107,8 @@ def configure(click: Clicks, url: str, agent: AgentInstance) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#id_temperature_error")).to_be_visible()
     page.fill("#id_temperature", "0.3")
-    click("button[name=review]")
+    tab.click("button[name=review]")
     page.wait_for_url("**/review/")
     page.fill("#id_note", "Kinder")
-    click("input[value=Publish]")
+    tab.click("input[value=Publish]")
     expect_message(page, re.escape("Number 1 is published"))

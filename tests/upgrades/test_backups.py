@@ -228,18 +228,21 @@ class BackupTests(BackupCase):
                     for statement in checks(found):
                         own.execute(statement)
 
+    def told_by_psql(self, said: str) -> programs.BackupProblem:
+        """Return the problem of a psql that wrote this and failed."""
+        with TemporaryFile() as errors, self.assertRaises(programs.BackupProblem) as raised:
+            errors.write(said.encode())
+            programs.require_success("psql", subprocess.Popen(["false"]), errors)
+        return raised.exception
+
     def test_a_servers_error_is_known_by_its_code_in_any_language(self) -> None:
         said = (
             "psql:<stdin>:3: FEHLER:  55P03: storniere Anfrage wegen Zeitüberschreitung\n"
             "psql:<stdin>:3: ORT:  ProcessInterrupts, postgres.c:3400\n"
         )
-        with TemporaryFile() as errors, self.assertRaises(programs.BackupProblem) as raised:
-            errors.write(said.encode())
-            programs.require_success("psql", subprocess.Popen(["false"]), errors)
-        self.assertEqual(raised.exception.sqlstate, "55P03")
-        self.assertEqual(
-            str(raised.exception), "psql: FEHLER:  storniere Anfrage wegen Zeitüberschreitung"
-        )
+        problem = self.told_by_psql(said)
+        self.assertEqual(problem.sqlstate, "55P03")
+        self.assertEqual(str(problem), "psql: FEHLER:  storniere Anfrage wegen Zeitüberschreitung")
 
     def test_neither_the_line_nor_a_warning_before_it_is_taken_for_the_error(self) -> None:
         said = (
@@ -247,11 +250,9 @@ class BackupTests(BackupCase):
             'psql:<stdin>:3: WARNING:  01007: no privileges were granted for "messages"\n'
             "psql:<stdin>:4: ERROR:  40P01: deadlock detected\n"
         )
-        with TemporaryFile() as errors, self.assertRaises(programs.BackupProblem) as raised:
-            errors.write(said.encode())
-            programs.require_success("psql", subprocess.Popen(["false"]), errors)
-        self.assertEqual(raised.exception.sqlstate, "40P01")
-        self.assertEqual(str(raised.exception), "psql: ERROR:  deadlock detected")
+        problem = self.told_by_psql(said)
+        self.assertEqual(problem.sqlstate, "40P01")
+        self.assertEqual(str(problem), "psql: ERROR:  deadlock detected")
 
     def test_programs_that_are_older_than_the_server_are_named_in_one_line(self) -> None:
         with self.assertRaisesMessage(programs.BackupProblem, "install postgresql-client-97."):
