@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import re
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import hypothesis
+import psycopg_pool.base
 import pytest
 from django.test import TransactionTestCase, override_settings
 from pytest_django import DjangoDbBlocker
@@ -59,6 +61,9 @@ _shipped = tempfile.TemporaryDirectory()
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
+# A pool's threads draw random numbers at any time. With the shared state of `random` they make
+# Hypothesis fail a test, because it refuses a state that changes while it builds an example.
+psycopg_pool.base.random = random.Random().random  # type: ignore[attr-defined]  # noqa: S311
 _as_shipped = override_settings(AGENT_CONFIG_DIR=Path(_shipped.name))
 
 
