@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
@@ -68,10 +70,10 @@ control_socket_disable = True
 
 def on_starting(server: Arbiter) -> None:
     """Say in a line when settings are insecure or the database can not be used, and stop."""
-    del server
     if not _can_start():
         sys.exit(1)
     multiprocess.make_folder()
+    server.handle_hup = partial(_reload, server, server.handle_hup)
 
 
 def when_ready(server: Arbiter) -> None:
@@ -104,15 +106,16 @@ def _restart_tasks(server: Arbiter) -> None:
         server.tasks.send_signal(signal.SIGHUP)
 
 
-def on_reload(server: Arbiter) -> None:
-    """Keep the workers that run when new ones could not start: their failure ends the server."""
+def _reload(server: Arbiter, reload: Callable[[], None]) -> None:
+    """Keep the workers that run when new ones could not start: their failure ends the server.
+
+    Asked before gunicorn's own SIGHUP handler: it waits until all workers of before have ended.
+    """
     if _can_start():
         _restart_tasks(server)
+        reload()
     else:
         server.log.error("Nothing was reloaded: the workers go on as they are")
-        # So many are started now; how many there must be was settled before. The arbiter waits for
-        # the old ones to go until graceful_timeout is over, and takes the next signal then.
-        server.cfg.set("workers", 0)
 
 
 def _can_start() -> bool:

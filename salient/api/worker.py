@@ -23,6 +23,9 @@ from gunicorn.workers.gasgi import ASGIWorker
 
 # The share of its connections that a worker gives to idle clients.
 IDLE_SHARE = 0.75
+# A worker that stops closes a connection that has been idle for so long. Closed at once, it could
+# lose the request that a client is just sending.
+LAST_REQUEST_SECONDS = 1
 # How long a refused connection stays open: closed at once, the client could lose the refusal.
 LINGER_SECONDS = 1
 VERSIONS = "HTTP/"
@@ -86,6 +89,14 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def close_soon(self) -> None:
+        """Close the connection unless its next request begins within LAST_REQUEST_SECONDS."""
+        self.worker.loop.call_later(LAST_REQUEST_SECONDS, self._drop_unused)
+
+    def _drop_unused(self) -> None:
+        if self in self.worker.idle and not self._head_begun:
+            self.drop()
 
     def drop(self) -> None:
         """Close a connection that has no request."""
@@ -152,10 +163,18 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         self.send_seconds = settings.SEND_TIMEOUT_SECONDS
         return await create_server(lambda: Protocol(self), backlog=self.cfg.backlog, **options)
 
+    async def _shutdown(self) -> None:
+        """Wait for running requests, and not for clients that may never send another one."""
+        for protocol in self.idle:
+            protocol.close_soon()
+        await super()._shutdown()
+
     def has_become_idle(self, protocol: Protocol) -> None:
         """Count a connection as idle; when there are too many, close the one idle for longest."""
         self.idle.pop(protocol, None)
         self.idle[protocol] = None
+        if not self.alive:
+            protocol.close_soon()
         is_full = self.nr_conns > self.worker_connections
         if not is_full and len(self.idle) <= self.most_idle:
             return

@@ -36,6 +36,7 @@ class Bare(Worker):
         self.state: dict[str, Any] = {}
         self.idle = {}
         self.worker_connections = connections
+        self.servers, self.lifespan, self._quick_shutdown = [], None, False
         self.most_idle = max(1, int(connections * worker.IDLE_SHARE))
         self.header_seconds, self.send_seconds = header_seconds, NEVER
 
@@ -181,6 +182,40 @@ class ConnectionTests(SimpleTestCase):
             peer = await server.connect(GET + b"Connection: close\r\n\r\n")
             self.assertEqual(read(await peer.read_all())[0], 200)
             self.assertLessEqual(len(server.worker.idle), 6)
+
+
+class StoppingTests(SimpleTestCase):
+    async def test_a_stopping_worker_waits_for_requests_and_not_for_idle_clients(self) -> None:
+        async with listening() as server:
+            server.worker.cfg.set("keepalive", 600)
+            server.worker.cfg.set("graceful_timeout", 600)
+            silent = await server.connect()
+            idle = await server.connect(GET + b"\r\n")
+            self.assertEqual((await idle.answer())[0], 200)
+            await idle.reader.readexactly(len(b'{"status": "ok"}'))
+            half = await server.connect(GET)
+            await server.settle(idle=3)
+
+            server.worker.alive = False
+            stopping = asyncio.create_task(server.worker._shutdown())
+            self.assertEqual([await silent.read_all(), await idle.read_all()], [b"", b""])
+            # Whose request has begun is answered, and told that it was the last one.
+            half.writer.write(b"\r\n")
+            status, headers, body = read(await half.read_all())
+            self.assertEqual((status, body), (200, b'{"status": "ok"}'))
+            self.assertEqual(headers["connection"], "close")
+            async with asyncio.timeout(10):
+                await stopping
+
+    async def test_a_client_that_connects_while_it_stops_has_time_for_one_request(self) -> None:
+        async with listening() as server:
+            server.worker.alive = False
+            silent = await server.connect()
+            late = await server.connect()
+            await server.settle(idle=2)
+            late.writer.write(GET + b"\r\n")
+            self.assertEqual(read(await late.read_all())[0], 200)
+            self.assertEqual(await silent.read_all(), b"")
 
 
 class RefusalTests(SimpleTestCase):
