@@ -160,21 +160,30 @@ def _set_days(request: HttpRequest, account: Account) -> dict[str, Any]:
 
 
 def _hold(request: HttpRequest, account: Account, user: User) -> dict[str, Any]:
-    try:
+    def placing() -> HoldForm:
         with platform_context():
             form = HoldForm(account, request.POST)
             if not form.is_valid():
-                return {"hold_form": form}
+                return form
             data = form.cleaned_data
-            holds.place(
-                account.pk,
-                reason=data["reason"],
-                actor=user.email,
-                agent=None if data["session"] else data["agent"],
-                session_id=data["session"],
-            )
+            try:
+                holds.place(
+                    account.pk,
+                    reason=data["reason"],
+                    actor=user.email,
+                    agent=None if data["session"] else data["agent"],
+                    session_id=data["session"],
+                )
+            except ValidationError as error:
+                form.add_error("session", error)
+        return form
+
+    try:
+        form = holds.when_free(placing)
     except ValidationError as error:
-        form.add_error("session", error)
+        messages.error(request, " ".join(error.messages))
+        return {}
+    if form.errors:
         return {"hold_form": form}
     messages.success(request, "Nothing of it is erased until the hold is released.")
     return {}

@@ -19,7 +19,7 @@ from salient.api.problems import NotFound
 from sessions_app.api.schemas import FeedbackIn, FeedbackOut
 from sessions_app.conversations.history import named_session
 from sessions_app.models import OPEN_FEEDBACK, Message, MessageFeedback, Role, Session
-from sessions_app.operations.lifecycle.holds import require_free
+from sessions_app.operations.lifecycle.holds import await_placing, require_free
 
 # A cluster's unique keys have the account in them.
 UNIQUE = (["account"] if settings.DATABASE_DISTRIBUTED else []) + ["message", "caller"]
@@ -60,6 +60,7 @@ def _session_of(caller: Caller, instance: AgentInstance, message_id: UUID) -> Se
     session_id = answers.values_list("session_id", flat=True).first()
     if session_id is None:
         raise NotFound("message")
+    await_placing(caller.account_id)
     session = named_session(caller, instance, session_id)
     found: Session | None = session.select_for_update(no_key=True).first()
     if found is None:

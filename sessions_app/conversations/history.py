@@ -27,6 +27,7 @@ from sessions_app.models import (
     Session,
     SessionQuerySet,
 )
+from sessions_app.operations.lifecycle.holds import await_placing
 
 # A message whose turn failed with one of these is not sent to a model again: it would fail again,
 # and so would every later message.
@@ -59,10 +60,12 @@ def own_session(
 ) -> Session:
     """Return a session of this caller and instance; raises NotFound.
 
-    `lock` keeps others from changing and deleting it until the transaction ends.
+    `lock` keeps others from changing and deleting it until the transaction ends, and lets no legal
+    hold be placed meanwhile.
     """
     sessions = named_session(caller, instance, session_id)
     if lock:
+        await_placing(caller.account_id)
         sessions = sessions.select_for_update(no_key=True)
     found: Session | None = sessions.first()
     if found is None:

@@ -149,7 +149,8 @@ def delete_session(caller: Caller, instance: AgentInstance, session_id: UUID) ->
 def leave_tombstone(session: Session) -> None:
     """Empty the session, whose row the caller has locked, so that no turn begins meanwhile.
 
-    Raises TurnInProgress, and Held where a legal hold covers it.
+    The caller has called `await_placing` before. Raises TurnInProgress, and Held where a legal hold
+    covers it.
     """
     requests = LLMRequest.objects.filter(session_id=session.pk)
     if requests.running().exists():

@@ -152,6 +152,7 @@ def _erase_some(person: Person, receipt_id: UUID) -> bool:
     """Erase some sessions; False where none is left that no turn runs in."""
     with tenant_context(person.account_id):
         receipt = Erasure.objects.select_for_update(no_key=True).get(pk=receipt_id)
+        await_placing(person.account_id)
         wanted = list(person.quiet_sessions().values_list("pk", flat=True)[:BATCH])
         # Locked by id, as everywhere; erased in the order in which they are found.
         rows = Session.objects.filter(pk__in=wanted, deleted_at=None).order_by("pk")

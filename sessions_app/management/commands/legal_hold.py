@@ -45,7 +45,7 @@ class Command(ReportingCommand):
         if options["release"]:
             _release(account, options["release"], done=not options["dry_run"])
         elif options["reason"] is not None:
-            _place(account, options)
+            self._place(account, options)
         elif any(options[name] for name in ("agent", "session", "email", "end_user")):
             raise Misused("Say why: --reason.")
         with platform_context():
@@ -55,24 +55,29 @@ class Command(ReportingCommand):
             ]
         return {"account": account.slug, "holds": found}
 
+    def _place(self, account: Account, options: Mapping[str, Any]) -> None:
+        agent = find_instance(account, options["agent"]) if options["agent"] else None
+        sessions = _sessions(account, options)
+        why = {"reason": options["reason"], "actor": ACTOR}
+
+        def placing() -> None:
+            with platform_context():
+                for session_id in sessions:
+                    holds.place(account.pk, session_id=session_id, **why)
+                if not sessions:
+                    holds.place(account.pk, agent=agent, **why)
+
+        def waiting() -> None:
+            self.stderr.write("Something of the account is being changed or erased: waiting …")
+
+        if not options["dry_run"]:
+            holds.when_free(placing, waiting=waiting)
+
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         if not report["holds"]:
             yield f"Nothing of {report['account']} is held."
         for each in report["holds"]:
             yield f"{each['id']}  {each['what']}: {each['reason']}"
-
-
-def _place(account: Account, options: Mapping[str, Any]) -> None:
-    agent = find_instance(account, options["agent"]) if options["agent"] else None
-    sessions = _sessions(account, options)
-    if options["dry_run"]:
-        return
-    with platform_context():
-        why = {"reason": options["reason"], "actor": ACTOR}
-        for session_id in sessions:
-            holds.place(account.pk, session_id=session_id, **why)
-        if not sessions:
-            holds.place(account.pk, agent=agent, **why)
 
 
 def _sessions(account: Account, options: Mapping[str, Any]) -> list[UUID]:

@@ -1,15 +1,20 @@
 """Legal holds: what they cover, and the refusal of whatever would change or erase that.
 
-Whoever changes or erases texts of a conversation asks here first, in the same transaction. Placing
-a hold waits until those transactions have ended: what is there when `place` returns stays.
+Whoever changes or erases texts of a conversation asks here first, in the same transaction, and
+before it locks a row: one order of locks (this one, the account, its agent, the session) keeps a
+rename, an erasure and a hold from waiting for one another in a circle. Placing a hold waits until
+those transactions have ended: what is there when `place` returns stays.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from http import HTTPStatus
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
+from django.db import OperationalError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -21,6 +26,13 @@ from salient.api.problems import Problem
 from sessions_app.models import LegalHold, Session
 
 HOLDS = "legal holds"
+# Placing a hold is tried so often. Each try waits for 2 s, and lets others pass behind it.
+TRIES, PAUSE_SECONDS = 15, 0.5
+# lock_not_available and deadlock_detected.
+BUSY = {"55P03", "40P01"}
+NEVER_FREE = (
+    "Something of the account was being changed or erased all the time: nothing is held. Try again."
+)
 NO_REASON = "Say why: a file number. Whoever releases it has to know."
 
 
@@ -34,6 +46,25 @@ class Held(Problem):
         super().__init__(
             f"{what} is kept for legal reasons: a legal hold forbids changing or deleting it."
         )
+
+
+def when_free[Result](
+    placing: Callable[[], Result], *, waiting: Callable[[], object] = lambda: None
+) -> Result:
+    """Place holds, and again while what is being changed or erased keeps the account's lock.
+
+    `placing` opens the platform context itself; `waiting` is called before it is called again.
+    Raises ValidationError in the end, when nothing is held.
+    """
+    for _ in range(TRIES):
+        try:
+            return placing()
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", None) not in BUSY:
+                raise
+        waiting()
+        time.sleep(PAUSE_SECONDS)
+    raise ValidationError(NEVER_FREE)
 
 
 def place(
@@ -74,7 +105,8 @@ def release(hold: LegalHold, *, actor: str) -> bool:
 def await_placing(account_id: UUID) -> None:
     """Let no hold be placed in the account until this transaction ends; inside a context.
 
-    The holds that are read after it are those that count for all that the transaction erases.
+    Call it before the transaction locks a row of the account or of a conversation. The holds that
+    are read after it are those that count for all that the transaction erases.
     """
     lock_rows(HOLDS, account_id, shared=True)
 
@@ -104,6 +136,8 @@ def _covering() -> QuerySet[LegalHold]:
             whole
             | Q(agent_instance_id=OuterRef("agent_instance_id"))
             | Q(session_id=OuterRef("pk"))
+            # A test chat's run has the texts of the conversation that it was made from.
+            | Q(session_id=OuterRef("copied_from"))
         )
     )
 
@@ -117,7 +151,8 @@ def is_held(account_id: UUID, session_id: UUID) -> bool:
 def require_free(session: Session) -> None:
     """Raise Held where nothing of the session may be changed or erased; inside a context.
 
-    No hold is placed from here to the end of the transaction.
+    Whoever has locked its row has called `await_placing` before. No hold is placed from here to the
+    end of the transaction.
     """
     await_placing(session.account_id)
     if is_held(session.account_id, session.pk):

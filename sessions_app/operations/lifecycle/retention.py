@@ -125,6 +125,7 @@ def _erase_texts(rule: Retention, after: Place | None) -> tuple[int, Place | Non
             same = Q(last_activity_at=moment, pk__gt=pk)
             due = due.filter(Q(last_activity_at__gt=moment) | same)
         wanted = list(due.values_list("last_activity_at", "pk")[:BATCH])
+        await_placing(rule.account_id)
         # Asked again under the lock: somebody may have written since.
         rows = _due(rule).filter(pk__in=[pk for _, pk in wanted]).order_by("pk")
         erased = 0

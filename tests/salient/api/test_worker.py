@@ -36,7 +36,8 @@ class Bare(Worker):
         self.state: dict[str, Any] = {}
         self.idle = {}
         self.worker_connections = connections
-        self.servers, self.lifespan, self._quick_shutdown = [], None, False
+        self.servers: list[asyncio.Server] = []
+        self.lifespan, self._quick_shutdown = None, False
         self.most_idle = max(1, int(connections * worker.IDLE_SHARE))
         self.header_seconds, self.send_seconds = header_seconds, NEVER
 
