@@ -21,7 +21,14 @@ from sessions_app.operations.adoption import adopting, carrying, following, swit
 from sessions_app.operations.adoption.check import check, faults
 from sessions_app.operations.adoption.choices import Choices, read
 from sessions_app.operations.adoption.rows import Catalog
-from sessions_app.operations.adoption.state import BEFORE, NEXT, State, Step, alone
+from sessions_app.operations.adoption.state import (
+    BEFORE,
+    NEXT,
+    State,
+    Step,
+    alone,
+    found_state,
+)
 from sessions_app.usage import rollup
 from tests.support.commands import refusal, run_json
 from tests.support.database import catalog
@@ -568,6 +575,7 @@ class NewestTests(RefusalCase):
         migrate()
 
     def it_goes_back_only_by_force_once_conversations_have_gone_on(self) -> None:
+        self.it_goes_back_after_a_switch_by_another_version()
         execute("UPDATE messages SET content = 'new' WHERE role = 'assistant'")
         code, output = refusal("adopt", "--undo")
         self.assertEqual(code, 1)
@@ -578,6 +586,17 @@ class NewestTests(RefusalCase):
         for step in ([], ["--switch"]):
             self.assertIn("run adopt --undo again first", refusal("adopt", *step)[1])
         self.assertTrue(run_json("adopt", "--undo", "--discard")["undone"])
+
+    def it_goes_back_after_a_switch_by_another_version(self) -> None:
+        """It noted other tables, and hashes of other columns."""
+        state = found_state()
+        assert state is not None
+        noted = state.facts["after"]
+        state.store(after={"sessions": [61, "0" * 32], "messages": noted["messages"]})
+        with patch.object(switching, "take_back") as take_back:
+            self.assertTrue(run_json("adopt", "--undo")["undone"])
+        take_back.assert_called_once()
+        state.store(after=noted)
 
 
 class BaselineTests(ScratchCase):

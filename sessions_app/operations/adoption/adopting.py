@@ -203,16 +203,25 @@ def undo(*, discard: bool = False) -> Mapping[str, Any]:
         if state.step == Step.SWITCHED:
             switching.settle(state)
         source = source_of(state)
-        if state.step == Step.SETTLED and not discard:
-            with reading(connection):
-                now = digests.of_new(source, source.new)
-            if _listed(now) != _listed(state.facts.get("after") or now):
-                raise Refused(
-                    "Conversations have gone on since the switch, and the old tables do not have "
-                    "them: --discard gives these up."
-                )
+        if state.step == Step.SETTLED and not discard and _have_gone_on(state, source):
+            raise Refused(
+                "Conversations have gone on since the switch, and the old tables do not have "
+                "them: --discard gives these up."
+            )
         switching.take_back(state, source)
         return {"ok": True, "undone": True, "rows": state.facts["rows"]}
+
+
+def _have_gone_on(state: State, source: Source) -> bool:
+    """Whether today's rows are neither as the switch noted them nor as the old ones are.
+
+    A switch by another version may have noted other columns and tables.
+    """
+    with reading(connection):
+        now = _listed(digests.of_new(source, source.new))
+        if now == _listed(state.facts.get("after") or now):
+            return False
+        return now != _listed(digests.of_old(source, source.old))
 
 
 def finish() -> Mapping[str, Any]:
