@@ -21,6 +21,7 @@ from sessions_app.operations.adoption import adopting, carrying, following, swit
 from sessions_app.operations.adoption.check import check, faults
 from sessions_app.operations.adoption.choices import Choices, read
 from sessions_app.operations.adoption.rows import Catalog
+from sessions_app.operations.adoption.shapes import RENAMED, TENANCY_REVISIONS
 from sessions_app.operations.adoption.state import (
     BEFORE,
     NEXT,
@@ -597,6 +598,59 @@ class NewestTests(RefusalCase):
             self.assertTrue(run_json("adopt", "--undo")["undone"])
         take_back.assert_called_once()
         state.store(after=noted)
+
+
+class BetweenTests(RefusalCase):
+    """The revisions between: what each had, from the newest one backwards."""
+
+    # The statements that take back what the next revision did. Of the last two it is not known
+    # which of them added which column.
+    BACK: ClassVar = {
+        "f1a2b3c4d5e6": "ALTER TABLE llm_requests DROP assembled_prompt",
+        "e9e83012d6b4": "ALTER TABLE llm_requests DROP meta",
+        "944490dcfaaa": "ALTER TABLE directory_entries DROP search_vector CASCADE;"
+        "DROP TRIGGER directory_entries_search_vector_update ON directory_entries",
+        "48d95232d581": "DROP TABLE directory_entries, directory_lists",
+        "2f9b9044dd96": "ALTER TABLE sessions DROP agent_instance_slug",
+        "d5930048c917": "ALTER TABLE messages DROP llm_request_id",
+        "5cd8e16e070f": ";".join(
+            f"ALTER TABLE llm_requests ALTER {new} TYPE numeric(10, 6);"
+            f"ALTER TABLE llm_requests RENAME {new} TO {old}"
+            for old, new in RENAMED.items()
+        ),
+        "d7f01eb864b8": "DELETE FROM messages; DELETE FROM llm_requests WHERE account_id IS NULL;"
+        "DELETE FROM profiles; DELETE FROM sessions WHERE account_id IS NULL;"
+        "ALTER TABLE sessions ALTER account_id SET NOT NULL, ALTER account_slug SET NOT NULL, "
+        "ALTER agent_instance_id SET NOT NULL",
+    }
+
+    @classmethod
+    def prepare(cls) -> None:
+        run_sql("newest.sql")
+        run_sql("newest_rows.sql")
+
+    def test_each_is_carried_and_the_oldest_there_and_back(self) -> None:
+        self.assertEqual(("d7f01eb864b8", *[*self.BACK][::-1][1:]), TENANCY_REVISIONS[:-1])
+        for revision, statements in self.BACK.items():
+            with self.subTest(revision):
+                execute(f"{statements}; UPDATE alembic_version SET version_num = '{revision}'")
+                report = check(CHOICES)
+                assert report is not None
+                self.assertEqual((report.revision, report.faults), (revision, []))
+                self.assertEqual([note for note in report.notes if "not carried" in note], [])
+        with self.changed("UPDATE llm_requests SET unit_cost_prompt = 'NaN'"):
+            [line] = faults(CHOICES)
+            self.assertTrue(line.startswith("llm_requests.unit_cost_prompt: "), line)
+        before = state((*BASELINE, "accounts", "agent_instances"))[:2]
+        costs = catalog.rows("SELECT id, computed_cost FROM llm_requests ORDER BY id")
+
+        adopting.carry(CHOICES, silent)
+        self.assertTrue(run_json("adopt", "--switch")["ok"])
+
+        after = catalog.rows("SELECT id, total_cost FROM llm_requests ORDER BY id")
+        self.assertEqual(after, costs)
+        self.assertTrue(run_json("adopt", "--undo")["undone"])
+        self.assertEqual(state((*BASELINE, "accounts", "agent_instances"))[:2], before)
 
 
 class BaselineTests(ScratchCase):

@@ -27,6 +27,8 @@ from sessions_app.operations.adoption.rows import (
 )
 from sessions_app.operations.adoption.shapes import (
     BASELINE,
+    EARLY_TENANCY,
+    RENAMED,
     REVISION,
     TENANCY,
     TENANCY_REVISIONS,
@@ -76,7 +78,9 @@ def revision_of(catalog: Catalog) -> str | None:
 
 
 def shape_of(catalog: Catalog) -> Shape:
-    return TENANCY if "account_id" in catalog.columns("sessions") else BASELINE
+    if "account_id" not in catalog.columns("sessions"):
+        return BASELINE
+    return EARLY_TENANCY if {*RENAMED} & {*catalog.columns("llm_requests")} else TENANCY
 
 
 def check(choices: Choices) -> Report | None:
@@ -199,7 +203,7 @@ def _row_faults(catalog: Catalog, shape: Shape, choices: Choices) -> Iterator[st
                 yield from _text_rules(table, column, wanted, there[column][0], choices)
 
     yield from row_problems(catalog, shape, more)
-    if shape is TENANCY:
+    if shape is not BASELINE:
         yield from _repeated_slugs(catalog, choices)
 
 

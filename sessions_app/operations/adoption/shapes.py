@@ -1,4 +1,4 @@
-"""The tables of databases that Alembic made: their columns at the two ends of its revisions."""
+"""The tables of databases that Alembic made: their columns, revision by revision."""
 
 from __future__ import annotations
 
@@ -70,6 +70,12 @@ RENAMED: Final = {
     "unit_cost_completion": "completion_cost",
     "computed_cost": "total_cost",
 }
+_OWNERS_OF_REQUESTS: Final = {
+    "account_id": "uuid?",
+    "agent_instance_id": "uuid?",
+    "agent_type": "varchar(50)?",
+    "completion_status": "varchar(9)?",
+}
 TENANCY: Final[Shape] = {
     "accounts": {
         "id": "uuid",
@@ -103,12 +109,14 @@ TENANCY: Final[Shape] = {
     },
     "llm_requests": {
         **{RENAMED.get(name, name): kind for name, kind in BASELINE["llm_requests"].items()},
-        "account_id": "uuid?",
-        "agent_instance_id": "uuid?",
-        "agent_type": "varchar(50)?",
-        "completion_status": "varchar(9)?",
+        **_OWNERS_OF_REQUESTS,
     },
     "profiles": BASELINE["profiles"],
+}
+# The first two of these revisions have the baseline's columns of costs.
+EARLY_TENANCY: Final[Shape] = {
+    **TENANCY,
+    "llm_requests": {**BASELINE["llm_requests"], **_OWNERS_OF_REQUESTS},
 }
 # What later revisions added: carried where it is there.
 OPTIONAL: Final[Shape] = {
