@@ -152,6 +152,7 @@ def _advice(database: Database) -> Iterator[str]:
 def statements(connection: BaseDatabaseWrapper, login: str) -> list[str]:
     """Return the SQL after which Salient serves with a login that owns nothing."""
     name, database = sql.Identifier(login), sql.Identifier(connection.settings_dict["NAME"])
+    owner = _owner(connection)
     made = [
         "-- 1. As an administrator of the server (a superuser, or a role with CREATEROLE):",
         *(CREATE_ROLE.format(role=role).strip() + ";" for role in ROLES),
@@ -160,13 +161,17 @@ def statements(connection: BaseDatabaseWrapper, login: str) -> list[str]:
             sql.SQL(CREATE_LOGIN).format(name),
             *(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), name) for role in ROLES),
         ),
+        "-- the owner of the tables runs commands too: migrate, backup, check_integrity, …",
+        *_finished(
+            *(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), owner) for role in ROLES)
+        ),
         "-- 2. As the owner of the database, or a superuser: close it to the server's other logins",
         *_strangers(connection),
         *_finished(
             sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(database),
             sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM {}").format(database, name),
             sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, name),
-            sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, _owner(connection)),
+            sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, owner),
         ),
         "-- 3. As the owner of the tables: manage.py migrate (it gives the rights below),",
         "--    or, where the tables are there already, in this database:",

@@ -26,6 +26,7 @@ from accounts.tenancy.context import tenant_context
 from accounts.tenancy.role_report import check_roles, statements
 from agents.models import AgentInstance
 from sessions_app.models import Session
+from sessions_app.operations.integrity.service import check_integrity
 from tests.support.api_client import ApiClient
 from tests.support.database.catalog import rows
 from tests.support.database.scratch_database import scratch_database, server_lock
@@ -172,6 +173,13 @@ class PlainLoginTests(SimpleTestCase):
         made = self.run_command("create_key", "shop")
         self.assertTrue(made["key"].startswith("sal_"))
         self.run_command("settle_abandoned")
+
+    def test_the_owner_runs_commands_too(self) -> None:
+        """Those that need no more than the tables' owner, in the order of a restore."""
+        with as_login(self.owner):
+            call_command("settle_abandoned", stdout=StringIO())
+            self.assertEqual({each.error for each in check_integrity()}, {""})
+            self.assertEqual(check_roles(connection)["problems"], [])
 
     def test_the_isolation_check_finds_no_leak(self) -> None:
         report = self.run_command("isolation_check")
