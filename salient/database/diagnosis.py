@@ -93,7 +93,10 @@ def explain(error: BaseException) -> str | None:
 def _explain_postgres(error: psycopg.Error) -> str | None:
     if error.sqlstate == INSUFFICIENT_PRIVILEGE:
         user = connection.settings_dict["USER"]
-        return f"{_server()}: the database user {user!r} lacks a right: {_first_line(error)}"
+        return (
+            f"{_server()}: the database user {user!r} lacks a right: {_first_line(error)} "
+            "(“manage.py database_roles” says what is missing)"
+        )
     if error.sqlstate == DISK_FULL:
         return f"{_server()}: its disk is full ({_first_line(error)})"
     if isinstance(error, psycopg.OperationalError):

@@ -121,6 +121,7 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
         "TO adopts; SET LOCAL ROLE adopts",
         (
             "this login may not create schemas and tables here",
+            "this login may not take on salient_platform and salient_tenant: have an administrator",
             "sessions belongs to ",
             "row-level security hides rows of messages from this login: switch it off before",
             "llm_requests belongs to ",

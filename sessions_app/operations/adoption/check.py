@@ -11,6 +11,7 @@ from django.db import connection
 from psycopg import sql
 
 from accounts.models.slugs import CHECK_PREFIX, RESERVED, SLUG_PATTERN
+from accounts.tenancy.roles import ROLES
 from sessions_app.operations.adoption.choices import KNOWN, SLUGS, Choices, word
 from sessions_app.operations.adoption.notes import notes_of
 from sessions_app.operations.adoption.rows import (
@@ -40,6 +41,20 @@ from sessions_app.operations.adoption.switching import outside_keys
 # What two busy cores carried: rows in a second, and the seconds that the tables themselves take.
 ROWS_A_SECOND: Final = 2_500
 SECONDS_AT_LEAST: Final = 15
+# The roles that this login neither has nor may make or give to itself, as `migrate` tries to.
+_NOT_TAKEN_ON: Final = """
+    SELECT name FROM unnest(%(roles)s::text[]) AS name
+    LEFT JOIN pg_roles AS role ON role.rolname = name
+    JOIN pg_roles AS login ON login.rolname = current_user
+    WHERE NOT login.rolsuper AND CASE
+        WHEN role.oid IS NULL THEN NOT login.rolcreaterole
+        WHEN current_setting('server_version_num')::int >= 160000
+            THEN NOT pg_has_role(login.oid, role.oid, 'SET')
+                AND NOT pg_has_role(login.oid, role.oid, 'MEMBER WITH ADMIN OPTION')
+        ELSE NOT pg_has_role(login.oid, role.oid, 'MEMBER') AND NOT login.rolcreaterole
+    END
+    ORDER BY 1
+"""
 
 
 @dataclass(slots=True)
@@ -140,6 +155,11 @@ def _right_faults(catalog: Catalog) -> Iterator[str]:
     )
     if not (in_database and in_schema):
         yield "this login may not create schemas and tables here: adopt with the database's owner"
+    if roles := catalog.rows(_NOT_TAKEN_ON, {"roles": [*ROLES]}):
+        yield (
+            f"this login may not take on {' and '.join(role for (role,) in roles)}: have an "
+            "administrator run what “manage.py database_roles --sql” prints"
+        )
 
 
 def _column_faults(catalog: Catalog, shape: Shape, table: str, choices: Choices) -> Iterator[str]:
