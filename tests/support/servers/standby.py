@@ -95,15 +95,16 @@ def replicated() -> Iterator[tuple[Server, Server]]:
         for each in (primary, standby):
             stack.callback(each.stop)
         primary.run()
-        _copy_schema(primary)
+        copy_schema(primary)
         primary.copy_to(standby)
         standby.run()
-        stack.enter_context(_as_default(primary))
+        stack.enter_context(as_default(primary))
         stack.enter_context(_as_replica(standby))
         yield primary, standby
 
 
-def _copy_schema(primary: Server) -> None:
+def copy_schema(primary: Server) -> None:
+    """Give the server's database our schema, without rows."""
     use_template()
     known = connection.settings_dict
     place = {"host": known["HOST"], "port": known["PORT"], "username": known["USER"]}
@@ -129,7 +130,8 @@ def _copy_schema(primary: Server) -> None:
 
 
 @contextmanager
-def _as_default(primary: Server) -> Iterator[None]:
+def as_default(primary: Server) -> Iterator[None]:
+    """Have Django work on this server."""
     before = connection.settings_dict["NAME"]
     with mock.patch.dict(connection.settings_dict):
         connect_to(before)
