@@ -108,9 +108,11 @@ async def _asked(
     caller = request.caller
     session_id = _session_of(request)
     end_user = wanted.user if caller.kind is CallerKind.SECRET_KEY else None
+    asked = turn_input(wanted, session_id=session_id, end_user=end_user or None)
     if session_id is None and end_user:
         session_id = await in_database(latest_session_of, caller, instance, end_user)
-    return turn_input(wanted, session_id=session_id, end_user=end_user or None)
+        asked = replace(asked, session_id=session_id)
+    return asked
 
 
 def _session_of(request: ApiRequest) -> UUID | None:
