@@ -140,11 +140,15 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """The provider's own counts; None where it reports none."""
+    """The provider's own counts; None where it reports none.
+
+    `reasoning_tokens` are those of the output in which the model thought; 0 where it says nothing.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
     reported_cost: Decimal | None = None
 
 

@@ -133,12 +133,13 @@ def anthropic_stream(*words: str, end: bool = True, reason: str = "end_turn") ->
     ]
     if not end:
         return [begin, block, *deltas]
+    written = {"output_tokens": 2, "output_tokens_details": {"thinking_tokens": 1}}
     return [
         begin,
         block,
         *deltas,
         anthropic_event("content_block_stop", index=0),
-        anthropic_event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": 2}),
+        anthropic_event("message_delta", delta={"stop_reason": reason}, usage=written),
         anthropic_event("message_stop"),
     ]
 
@@ -187,6 +188,7 @@ class AnthropicTests(AnthropicServer):
         self.assertEqual(subject.text, "Good day")
         (call,) = subject.calls
         self.assertEqual((call.input_tokens, call.output_tokens, call.cached_tokens), (13, 2, 4))
+        self.assertEqual(call.reasoning_tokens, 1)
         self.assertGreater(total(subject.calls).total_cost or 0, Decimal(0))
         (body,) = bodies
         self.assertEqual((body["temperature"], body["max_tokens"]), (0.0, 50))

@@ -91,12 +91,13 @@ class AnswerTests(CompletionWorld):
     async def test_11_usage_has_its_details(self) -> None:
         self.configure("model: mock:test-model\n")
         async with MockOpenAI() as server:
-            details = {"cached_tokens": 4}
-            server.replies.append(Reply(usage=usage(10, 5, prompt_tokens_details=details)))
+            details = {"prompt_tokens_details": {"cached_tokens": 4}}
+            details["completion_tokens_details"] = {"reasoning_tokens": 3}
+            server.replies.append(Reply(usage=usage(10, 5, **details)))
             used = (await self.ask()).json()["usage"]
 
         self.assertEqual(used["prompt_tokens_details"]["cached_tokens"], 4)
-        self.assertEqual(used["completion_tokens_details"]["reasoning_tokens"], 0)
+        self.assertEqual(used["completion_tokens_details"]["reasoning_tokens"], 3)
         self.assertEqual(
             [used[f"{k}_tokens"] for k in ("prompt", "completion", "total")], [10, 5, 15]
         )
