@@ -102,7 +102,7 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> dict[str, Any]:
         return in_origin_form(super()._build_http_scope(request, sockname, peername))
 
-    def _will_close(self, request: Any, response_requires_close: bool) -> bool:
+    def _will_close(self, request: Any, response_requires_close: Any) -> bool:
         """Close after each answer to HTTP/1.0: only its end says where a stream's body ends."""
         is_old = request.version < (1, 1)
         return is_old or bool(super()._will_close(request, response_requires_close))

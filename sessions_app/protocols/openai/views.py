@@ -160,6 +160,13 @@ async def account_model(request: ApiRequest, model: str) -> HttpResponse:
     return as_json(encoding.encoded(_model(request.caller, instance)), {})
 
 
+@instance_view("GET", scope=Scope.CHAT, answer=ModelOut)
+async def agent_model(request: ApiRequest, instance: AgentInstance, model: str) -> HttpResponse:
+    """Describe the agent as a model, by whatever name: its address may be called with any."""
+    del model
+    return as_json(encoding.encoded(_model(request.caller, instance)), {})
+
+
 def _models(caller: Caller, instances: Iterable[AgentInstance]) -> HttpResponse:
     data = [_model(caller, instance) for instance in instances]
     return as_json(encoding.encoded(ModelsOut(object="list", data=data)), {})

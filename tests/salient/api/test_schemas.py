@@ -70,7 +70,6 @@ class ValuesTests(SimpleTestCase):
         self.refused('{"more": [' + "1," * MOST_VALUES + '"\\')
         self.assertFalse(schemas._holds_too_much(b'{"text": "' + b"," * 2 * MOST_VALUES))
 
-
     def test_very_many_errors_are_counted_and_not_read(self) -> None:
         errors = self.refused(json.dumps({"names": [1] * 30_000}))
 
