@@ -1,4 +1,4 @@
-"""The adapter to Pydantic AI's direct requests; slow to import, so the first call imports it."""
+"""The adapter to Pydantic AI's direct requests; slow to import: see the package."""
 
 import asyncio
 import base64
