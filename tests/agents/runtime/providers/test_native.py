@@ -125,7 +125,7 @@ class PreparationTests(SimpleTestCase):
         with (
             mock.patch.dict(os.environ, others | environment, clear=True),
             mock.patch.object(native, "import_module") as import_module,
-            mock.patch.object(native.threading, "Thread") as thread,
+            mock.patch.object(threading, "Thread") as thread,
         ):
             native.prepare()
             for call in thread.call_args_list:

@@ -407,6 +407,40 @@ class ToolTests(CompletionWorld):
         error = await self.refused(400, tools=[TOOL])
         self.assertEqual((error["code"], error["param"]), ("client_tools_refused", "tools"))
 
+    async def going_on(self, signature: str, model: str = "mock:test-model") -> dict[str, Any]:
+        """Return what the model is sent of its own call, which had this signature."""
+        self.configure("model: mock:test-model\n")
+        call: dict[str, Any] = {"id": "c", "type": "function"}
+        call["function"] = {"name": "get_weather", "arguments": "{}"}
+        call["extra_content"] = {"google": {"thought_signature": signature}}
+        said: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": [call]}
+        said["reasoning_content"] = "Weather is asked for."
+        whole = {"choices": [{"index": 0, "message": said, "finish_reason": "tool_calls"}]}
+        messages: list[Any] = [{"role": "user", "content": "How is it in Paris?"}]
+        async with MockOpenAI() as server, MockOpenAI(provider="other") as other:
+            server.replies.append(Reply(body=json.dumps(whole).encode()))
+            message = (await self.ask(messages, tools=[TOOL])).json()["choices"][0]["message"]
+            self.assertNotIn("signature", json.dumps(message))
+            result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"]}
+            self.configure(f"model: {model}\n")
+            await self.ask([*messages, message, {**result, "content": "Rain."}], tools=[TOOL])
+            sent = (other if model.startswith("other") else server).requests[-1].body["messages"]
+        found: dict[str, Any] = next(each for each in sent if each["role"] == "assistant")
+        return found
+
+    async def test_what_a_provider_wants_back_with_its_call_goes_back_to_it(self) -> None:
+        found = await self.going_on("c2ln")
+        self.assertEqual(found["reasoning_content"], "Weather is asked for.")
+        [call] = found["tool_calls"]
+        self.assertEqual(call["extra_content"], {"google": {"thought_signature": "c2ln"}})
+
+    async def test_but_to_no_other_and_not_where_it_is_large(self) -> None:
+        other = await self.going_on("c2ln", model="other:test-model")
+        large = await self.going_on("c2ln" * 20_000)
+        for found in (other, large):
+            self.assertNotIn("reasoning_content", found)
+            self.assertEqual(set(found["tool_calls"][0]), {"id", "type", "function"})
+
     async def test_a_model_without_tools_says_so(self) -> None:
         self.configure("model: local:smollm2-135m\n")
         error = await self.refused(400, tools=[TOOL])
