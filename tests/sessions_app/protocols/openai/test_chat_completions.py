@@ -87,6 +87,11 @@ class AnswerTests(CompletionWorld):
         self.assertEqual(found["salient"]["cost"]["currency"], "USD")
         self.assertTrue(answer.request_id)
         self.assertIn("ratelimit", answer.headers)
+        named = [answer.headers[f"x-ratelimit-{k}-requests"] for k in ("limit", "remaining")]
+        self.assertEqual(named, ["600", "599"])
+        self.assertRegex(answer.headers["x-ratelimit-reset-requests"], r"^\d+s$")
+        listed = await self.api.get(self.path("v1/models"))
+        self.assertEqual(listed.headers["x-ratelimit-limit-requests"], "3000")
 
     async def test_11_usage_has_its_details(self) -> None:
         self.configure("model: mock:test-model\n")
