@@ -30,7 +30,7 @@ class Bare(Worker):
         self.cfg = Config()
         self.log = logging.getLogger("tests.worker")
         self.log.access_log_enabled = False  # type: ignore[attr-defined]
-        self.asgi = application
+        self.asgi: Any = application
         self.loop = asyncio.get_running_loop()
         self.alive, self.nr, self.nr_conns, self.max_requests = True, 0, 0, 1_000_000
         self.state: dict[str, Any] = {}

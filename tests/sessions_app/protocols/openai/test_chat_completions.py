@@ -91,7 +91,7 @@ class AnswerTests(CompletionWorld):
         self.assertEqual(named, ["600", "599"])
         self.assertRegex(answer.headers["x-ratelimit-reset-requests"], r"^\d+s$")
         listed = await self.api.get(self.path("v1/models"))
-        self.assertEqual(listed.headers["x-ratelimit-limit-requests"], "3000")
+        self.assertEqual(listed.headers["x-ratelimit-limit-requests"], "1500")
 
     async def test_11_usage_has_its_details(self) -> None:
         self.configure("model: mock:test-model\n")
