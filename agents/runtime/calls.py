@@ -140,6 +140,7 @@ class Call:
             input_tokens=read,
             output_tokens=written,
             cached_tokens=min(usage.cached_tokens, read),
+            reasoning_tokens=min(usage.reasoning_tokens, written),
             reported_cost=usage.reported_cost,
             estimated=guessed and not self._refused,
             latency_ms=_milliseconds(time.perf_counter() - self._started),

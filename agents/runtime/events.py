@@ -51,6 +51,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
     reported_cost: Decimal | None = None
     estimated: bool = False
     latency_ms: int = 0

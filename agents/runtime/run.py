@@ -179,7 +179,9 @@ class Run:
         request = ModelRequest(
             model=model,
             system_prompt=wanted.whole_prompt,
-            messages=normalised(self._messages),
+            messages=tuple(
+                _for_provider(each, provider_name) for each in normalised(self._messages)
+            ),
             rounds=tuple(_for_provider(each, provider_name) for each in self._rounds),
             temperature=wanted.temperature,
             max_tokens=wanted.max_tokens,
@@ -339,12 +341,12 @@ def _may_be_of_the_messages(error: RunError) -> bool:
     )
 
 
-def _for_provider(tool_round: ToolRound, provider_name: str) -> ToolRound:
-    """The round as this provider may see it: without the data that another provider added."""
-    if tool_round.provider == provider_name:
-        return tool_round
-    calls = tuple(replace(call, extra={}) for call in tool_round.calls)
-    return replace(tool_round, calls=calls, provider_data=None)
+def _for_provider[Called: (ToolRound, ChatMessage)](called: Called, provider_name: str) -> Called:
+    """The calls as this provider may see them: without the data that another provider added."""
+    if not called.calls or called.provider == provider_name:
+        return called
+    calls = tuple(replace(call, extra={}) for call in called.calls)
+    return replace(called, calls=calls, provider_data=None)
 
 
 def _wait_seconds(error: RunError, attempt: int) -> float:

@@ -55,6 +55,7 @@ def end_call(span: Span | None, call: Call, outcome: ModelCall) -> None:
         genai.INPUT_TOKENS: outcome.input_tokens,
         genai.OUTPUT_TOKENS: outcome.output_tokens,
         genai.CACHED_TOKENS: outcome.cached_tokens or None,
+        genai.REASONING_TOKENS: outcome.reasoning_tokens or None,
     }
     if tracing.takes_content(span):
         parts = [_text(call.text)] if call.text else []

@@ -9,6 +9,7 @@ from collections import Counter
 from datetime import date
 from http import HTTPStatus
 from itertools import islice
+from math import isinf
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -186,7 +187,21 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_read_once = json.JSONDecoder(object_pairs_hook=_each_once)
+def _constant(name: str) -> Any:
+    raise Invalid.field("body", f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise Invalid.field("body", "it holds a number that is too large")
+    return number
+
+
+# Pydantic reads NaN, Infinity and 1e999 too, and they would be written on as null.
+_read_once = json.JSONDecoder(
+    object_pairs_hook=_each_once, parse_constant=_constant, parse_float=_finite
+)
 
 
 def _holds_too_much(body: bytes) -> bool:

@@ -113,6 +113,11 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> dict[str, Any]:
         return in_origin_form(super()._build_http_scope(request, sockname, peername))
 
+    def _will_close(self, request: Any, response_requires_close: Any) -> bool:
+        """Close after each answer to HTTP/1.0: only its end says where a stream's body ends."""
+        is_old = request.version < (1, 1)
+        return is_old or bool(super()._will_close(request, response_requires_close))
+
     def _is_websocket_upgrade(self, request: Any) -> bool:
         """Ignore requests to upgrade, as RFC 9110, 7.8 allows: they are answered as HTTP."""
         del request

@@ -105,12 +105,17 @@ class FeedbackOut(Out):
 
 
 class UsageOut(BaseModel):
-    """Tokens of the turn, summed over its model calls; `estimated` when a count is missing."""
+    """Tokens of the turn, summed over its model calls; `estimated` when a count is missing.
+
+    `cached_tokens` are a part of the input, `reasoning_tokens` of the output; 0 where the provider
+    says nothing of them.
+    """
 
     input_tokens: int
     output_tokens: int
     total_tokens: int
     cached_tokens: int
+    reasoning_tokens: int
     requests: int
     estimated: bool
 
@@ -122,6 +127,7 @@ class UsageOut(BaseModel):
             output_tokens=written,
             total_tokens=read + written,
             cached_tokens=sum(c.cached_tokens for c in calls),
+            reasoning_tokens=sum(c.reasoning_tokens for c in calls),
             requests=len(calls),
             estimated=any(c.estimated for c in calls),
         )

@@ -30,6 +30,8 @@ from sessions_app.turns.problems import UnknownCall
 
 CALL = "call_"
 _ID_END = len(CALL) + 32
+# Bytes of what a provider added to the calls of one answer.
+LARGEST_KEPT = 64 * 1024
 _SPEAKERS: dict[str, Literal["user", "assistant"]] = {
     Role.HUMAN.value: "user",
     Role.ASSISTANT.value: "assistant",
@@ -80,18 +82,21 @@ def kept_rounds(run: Run) -> dict[str, Any] | None:
     """Return what the answer's message keeps of a run that ended with client calls."""
     if not run.client_calls:
         return None
-    # What a provider added is for itself and may be large; it is not kept.
-    rounds = [
-        replace(
-            each,
-            calls=tuple(replace(call, extra={}) for call in each.calls),
-            provider="",
-            provider_data=None,
-        )
-        for each in run.rounds
-    ]
-    kept: dict[str, Any] = msgspec.to_builtins({"rounds": rounds})
+    kept: dict[str, Any] = msgspec.to_builtins({"rounds": list(map(_kept_round, run.rounds))})
     return kept
+
+
+def _kept_round(each: ToolRound) -> ToolRound:
+    """Keep what the provider wants back with its calls, but for what is large or no JSON.
+
+    Without it some refuse the results: Gemini its signatures, DeepSeek its reasoning.
+    """
+    added = [each.provider_data, *(call.extra for call in each.calls)]
+    is_json = each.provider_data is None or isinstance(each.provider_data, dict)
+    if is_json and len(msgspec.json.encode(added)) <= LARGEST_KEPT:
+        return each
+    calls = tuple(replace(call, extra={}) for call in each.calls)
+    return replace(each, calls=calls, provider="", provider_data=None)
 
 
 def kept_results(asked: TurnInput) -> dict[str, Any] | None:
@@ -130,7 +135,13 @@ def _messages(stored: StoredMessage) -> Iterator[ChatMessage]:
 def messages_of_rounds(rounds: Iterable[ToolRound]) -> Iterator[ChatMessage]:
     """Write rounds as messages; the results of client tools are still to come."""
     for each in rounds:
-        yield ChatMessage("assistant", each.text, calls=each.calls)
+        yield ChatMessage(
+            "assistant",
+            each.text,
+            calls=each.calls,
+            provider=each.provider,
+            provider_data=each.provider_data,
+        )
         for result in each.results:
             yield result_message(result)
 

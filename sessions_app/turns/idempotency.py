@@ -165,6 +165,8 @@ def _whole_answer_of(request: LLMRequest) -> ChatOut:
             output_tokens=request.completion_tokens or 0,
             total_tokens=request.total_tokens or 0,
             cached_tokens=request.cached_tokens or 0,
+            # Rows from before it was counted have none.
+            reasoning_tokens=sum(call.get("reasoning_tokens", 0) for call in calls),
             requests=request.requests,
             estimated=request.tokens_estimated,
         ),

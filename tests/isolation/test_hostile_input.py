@@ -260,7 +260,8 @@ class ApiTests(MatrixTestCase):
                 bodies = [
                     json.dumps(usual | {field: value}).encode()
                     for number, field in enumerate(fields)
-                    for value in part_of(VALUES, number, 3)
+                    # PostgreSQL refuses a NUL in every text, so it is tried in every field.
+                    for value in (*part_of(VALUES, number, 3), "a\x00b")
                 ]
                 for raw in (*bodies, *part_of(BODIES_WHOLE, turn, 4)):
                     status = self.send(route, method, raw=raw)

@@ -45,7 +45,8 @@ class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message of a conversation.
 
     An assistant's message may hold `calls` of tools; each message with the role "tool" is the
-    result of the one named `call_id`. Attachments belong to messages of the user.
+    result of the one named `call_id`. Attachments belong to messages of the user. `provider` and
+    `provider_data` are those of the ToolRound that the calls come from.
     """
 
     role: Literal["user", "assistant", "tool"]
@@ -54,6 +55,8 @@ class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     is_error: bool = False
+    provider: str = ""
+    provider_data: Any = None
 
     @property
     def is_of_tools(self) -> bool:
@@ -140,11 +143,15 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """The provider's own counts; None where it reports none."""
+    """The provider's own counts; None where it reports none.
+
+    `reasoning_tokens` are those of the output in which the model thought; 0 where it says nothing.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
     reported_cost: Decimal | None = None
 
 
@@ -157,7 +164,7 @@ class Finished(msgspec.Struct, frozen=True):
 
     `provider_data` is what the provider wants back with the tool calls of this answer, in the
     form that its own adapter reads: reasoning texts, thinking blocks with their signatures. It is
-    never shown, stored or counted as text.
+    never shown or counted as text, and stored only with calls that the caller runs.
     """
 
     reason: str

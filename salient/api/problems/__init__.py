@@ -140,8 +140,9 @@ class UnsupportedMediaType(Problem):
         super().__init__(detail)
 
 
-# Callers choose the names and their number.
-LONGEST_NAME, MOST_ERRORS = 100, 20
+# Callers choose the names and their number. More errors than are read out of a ValidationError are
+# only counted: each costs as much to read as the value that it is about.
+LONGEST_NAME, MOST_ERRORS, MOST_READ = 100, 20, 1_000
 
 
 class FieldFault(TypedDict):
@@ -160,6 +161,8 @@ class Invalid(Problem):
     @classmethod
     def of(cls, error: ValidationError) -> Self:
         """Name each field that is wrong; never echo the value that was sent."""
+        if error.error_count() > MOST_READ:
+            return cls.field("body", f"{error.error_count():,} of its values are wrong")
         errors = [
             (_field(row), _message(row))
             for row in error.errors(include_input=False, include_url=False)

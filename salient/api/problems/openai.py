@@ -31,6 +31,13 @@ _HOPELESS_CODES = {
     "abandoned",
     "agent_unavailable",
 }
+RATE_HEADERS = (
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+)
+_RATE = re.compile(r'"([^"]+)";r=(\d+);t=(\d+)')
+_QUOTA = re.compile(r'"([^"]+)";q=(\d+)')
 _OWN = {"type", "title", "status", "code", "detail", "param", "errors"}
 
 
@@ -61,8 +68,11 @@ def may_retry(problem: Mapping[str, Any]) -> bool:
 
 
 def in_openai_form(response: HttpResponseBase, path: str) -> HttpResponseBase:
-    """Rewrite a problem document; any other response stays as it is."""
-    if response.status_code < HTTPStatus.MULTIPLE_CHOICES or not is_openai(path):
+    """Rewrite a problem document, and say what is left of the rates by OpenAI's names too."""
+    if not is_openai(path):
+        return response
+    _name_rates(response)
+    if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
         return response
     if response.headers.get("Content-Type") != "application/problem+json":
         return response
@@ -73,3 +83,16 @@ def in_openai_form(response: HttpResponseBase, path: str) -> HttpResponseBase:
     if not may_retry(problem):
         response.headers["x-should-retry"] = "false"
     return response
+
+
+def _name_rates(response: HttpResponseBase) -> None:
+    """Add what clients and gateways for OpenAI read: of requests, as tokens have no rate here."""
+    found = _RATE.fullmatch(response.headers.get("RateLimit", ""))
+    if found is None:
+        return
+    policy, left, seconds = found.groups()
+    quotas = dict(_QUOTA.findall(response.headers["RateLimit-Policy"]))
+    limit, remaining, reset = RATE_HEADERS
+    response.headers[limit] = quotas[policy]
+    response.headers[remaining] = left
+    response.headers[reset] = f"{seconds}s"

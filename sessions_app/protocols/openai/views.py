@@ -108,9 +108,11 @@ async def _asked(
     caller = request.caller
     session_id = _session_of(request)
     end_user = wanted.user if caller.kind is CallerKind.SECRET_KEY else None
+    asked = turn_input(wanted, session_id=session_id, end_user=end_user or None)
     if session_id is None and end_user:
         session_id = await in_database(latest_session_of, caller, instance, end_user)
-    return turn_input(wanted, session_id=session_id, end_user=end_user or None)
+        asked = replace(asked, session_id=session_id)
+    return asked
 
 
 def _session_of(request: ApiRequest) -> UUID | None:
@@ -155,6 +157,13 @@ async def account_models(request: ApiRequest) -> HttpResponse:
 async def account_model(request: ApiRequest, model: str) -> HttpResponse:
     """Describe one agent as a model."""
     instance = await find_model(request.caller, model)
+    return as_json(encoding.encoded(_model(request.caller, instance)), {})
+
+
+@instance_view("GET", scope=Scope.CHAT, answer=ModelOut)
+async def agent_model(request: ApiRequest, instance: AgentInstance, model: str) -> HttpResponse:
+    """Describe the agent as a model, by whatever name: its address may be called with any."""
+    del model
     return as_json(encoding.encoded(_model(request.caller, instance)), {})
 
 

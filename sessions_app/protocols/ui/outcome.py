@@ -15,6 +15,7 @@ class Tokens(TypedDict):
     output_tokens: int
     total_tokens: int
     cached_tokens: int
+    reasoning_tokens: int
     requests: int
     estimated: bool
 

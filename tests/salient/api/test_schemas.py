@@ -7,9 +7,10 @@ from typing import Any
 from unittest import mock
 
 from django.test import RequestFactory, SimpleTestCase
+from pydantic import ValidationError
 
 from salient.api import schemas
-from salient.api.problems import Invalid
+from salient.api.problems import MOST_ERRORS, MOST_READ, Invalid
 from salient.api.schemas import MOST_VALUES, In, _each_once
 
 
@@ -17,12 +18,16 @@ class NoteIn(In):
     """A note, with anything else that a client has to say."""
 
     text: str = ""
+    names: list[str] = []
     more: Any = None
 
 
 def read(body: str) -> NoteIn:
     request = RequestFactory().generic("POST", "/", body.encode(), "application/json")
-    return NoteIn.of_body(request)
+    try:
+        return NoteIn.of_body(request)
+    except ValidationError as error:
+        raise Invalid.of(error) from None
 
 
 class ValuesTests(SimpleTestCase):
@@ -64,6 +69,23 @@ class ValuesTests(SimpleTestCase):
     def test_quotes_that_never_close_hide_nothing(self) -> None:
         self.refused('{"more": [' + "1," * MOST_VALUES + '"\\')
         self.assertFalse(schemas._holds_too_much(b'{"text": "' + b"," * 2 * MOST_VALUES))
+
+    def test_very_many_errors_are_counted_and_not_read(self) -> None:
+        errors = self.refused(json.dumps({"names": [1] * 30_000}))
+
+        self.assertEqual(errors, [{"field": "body", "message": "30,000 of its values are wrong"}])
+
+    def test_of_fewer_errors_the_first_are_named(self) -> None:
+        errors = self.refused(json.dumps({"names": [1] * MOST_READ}))
+
+        self.assertEqual([error["field"] for error in errors[:2]], ["names.0", "names.1"])
+        self.assertEqual(len(errors), MOST_ERRORS)
+
+    def test_numbers_that_are_none_are_refused_wherever_they_are(self) -> None:
+        for number in ("NaN", "Infinity", "-Infinity", "1e999", "-1e999"):
+            with self.subTest(number):
+                [error] = self.refused(f'{{"more": {{"deep": [{number}]}}}}')
+                self.assertEqual(error["field"], "body")
 
 
 class OnceTests(SimpleTestCase):

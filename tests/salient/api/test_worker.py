@@ -30,7 +30,7 @@ class Bare(Worker):
         self.cfg = Config()
         self.log = logging.getLogger("tests.worker")
         self.log.access_log_enabled = False  # type: ignore[attr-defined]
-        self.asgi = application
+        self.asgi: Any = application
         self.loop = asyncio.get_running_loop()
         self.alive, self.nr, self.nr_conns, self.max_requests = True, 0, 0, 1_000_000
         self.state: dict[str, Any] = {}
@@ -299,6 +299,22 @@ class RefusalTests(SimpleTestCase):
                         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
                     )
                     self.assertEqual(read(await peer.read_all())[0], 200)
+
+    async def test_a_stream_over_http_1_0_ends_with_its_connection(self) -> None:
+        async with listening() as server:
+            server.worker.asgi = self.stream
+            peer = await server.connect(
+                b"GET / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n"
+            )
+            status, headers, body = read(await peer.read_all())
+        self.assertEqual((status, body), (200, b"onetwo"))
+        self.assertEqual(headers.get("connection"), "close")
+
+    @staticmethod
+    async def stream(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        await send({"type": "http.response.body", "body": b"two"})
 
     async def test_head_is_answered_as_get_is_without_a_body_or_a_warning(self) -> None:
         with self.assertNoLogs("tests.worker"):

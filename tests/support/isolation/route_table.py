@@ -221,6 +221,9 @@ accounts/<str:account>/agents/<str:instance>/v1/chat/completions
 accounts/<str:account>/agents/<str:instance>/v1/models
     GET     401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 403
     *       405
+accounts/<str:account>/agents/<str:instance>/v1/models/<str:model>
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 403
+    *       405
 accounts/<str:account>/agents/<str:instance>/ag-ui
     POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 403
     *       405
@@ -238,6 +241,9 @@ accounts/<str:account>/v1/responses/<str:response_id>
     GET     401 200 404 403 404   403 200 401 200 200   200 200 200 200   401 401 401   401 401 403
     DELETE  401 200 404 403 404   403 200 401 200 200   200 200 403 403   401 401 401   401 401 403
     *       405
+accounts/<str:account>/v1/responses/<str:response_id>/input_items
+    GET     401 200 404 403 404   403 200 401 200 200   200 200 200 200   401 401 401   401 401 403
+    *       405
 accounts/<str:account>/v1/responses/<str:response_id>/cancel
     POST    401 200 404 403 404   403 200 401 200 200   200 200 200 403   401 401 401   401 401 403
     *       405
@@ -247,6 +253,9 @@ accounts/<str:account>/agents/<str:instance>/v1/responses
 accounts/<str:account>/agents/<str:instance>/v1/responses/<str:response_id>
     GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 403
     DELETE  401 200 404 403 404   403 200 200 200 200   200 200 403 403   401 401 401   401 401 403
+    *       405
+accounts/<str:account>/agents/<str:instance>/v1/responses/<str:response_id>/input_items
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 403
     *       405
 accounts/<str:account>/agents/<str:instance>/v1/responses/<str:response_id>/cancel
     POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 403
@@ -794,6 +803,8 @@ agents/<str:instance>/ui-messages/<str:thread_id>/stream
     DELETE thread_id     204 204 204 204 204   204 204 204 204 204
 agents/<str:instance>/test-chats/<str:chat_id>/run
     POST   chat_id       403 403 403 403 403   403 403 403 403 403
+agents/<str:instance>/v1/models/<str:model>
+    GET    model         200 200 200 200 200   200 200 200 200 200
 v1/models/<str:model>
     GET    model         200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/sessions
@@ -808,6 +819,10 @@ v1/responses/<str:response_id>
 agents/<str:instance>/v1/responses/<str:response_id>
     GET    response_id   200 200 404 404 404   200 404 404 404 404
     DELETE response_id   200 200 404 404 404   200 404 404 404 404
+v1/responses/<str:response_id>/input_items
+    GET    response_id   200 200 404 404 404   200 404 404 404 404
+agents/<str:instance>/v1/responses/<str:response_id>/input_items
+    GET    response_id   200 200 404 404 404   200 404 404 404 404
 v1/responses/<str:response_id>/cancel
     POST   response_id   200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/v1/responses/<str:response_id>/cancel

@@ -1,8 +1,9 @@
-"""Providers with their own API, called through Pydantic AI, which the first call imports."""
+"""Providers with their own API, called through Pydantic AI, which a server imports as it starts."""
 
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,18 +16,21 @@ from agents.runtime.errors import RunError
 from agents.runtime.providers.base import ModelEvent, ModelRequest, RegisteredProvider
 from agents.runtime.providers.openai.endpoints import NO_KEY, is_header_value
 from agents.runtime.providers.refusals import log_failure
+from salient.api.lifespan import on_start
 
 
 @dataclass(frozen=True, slots=True)
 class NativeProvider:
     """`keys`: one of these variables is needed; `package` is what the `extra` installs.
 
-    `more` are other variables that its client reads and that end up in headers or addresses.
+    `more` are other variables that its client reads and that end up in headers or addresses;
+    `module` is Pydantic AI's for it.
     """
 
     keys: tuple[str, ...]
     package: str
     extra: str
+    module: str
     more: tuple[str, ...] = ()
     model_prefixes: tuple[str, ...] = ()
 
@@ -40,6 +44,7 @@ KNOWN = {
         ("ANTHROPIC_API_KEY",),
         "anthropic",
         "anthropic",
+        "pydantic_ai.models.anthropic",
         ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"),
         model_prefixes=("claude",),
     ),
@@ -47,6 +52,7 @@ KNOWN = {
         ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         "google.genai",
         "google",
+        "pydantic_ai.models.google",
         model_prefixes=("gemini",),
     ),
     # Credentials may also come from the cloud's own environment.
@@ -54,12 +60,14 @@ KNOWN = {
         (),
         "google.genai",
         "google",
+        "pydantic_ai.models.google",
         ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"),
     ),
     "bedrock": NativeProvider(
         (),
         "boto3",
         "bedrock",
+        "pydantic_ai.models.bedrock",
         (
             "AWS_BEARER_TOKEN_BEDROCK",
             "AWS_ACCESS_KEY_ID",
@@ -69,13 +77,18 @@ KNOWN = {
             "AWS_REGION",
         ),
     ),
-    "cohere": NativeProvider(("CO_API_KEY",), "cohere", "cohere", ("CO_BASE_URL",)),
-    "huggingface": NativeProvider(("HF_TOKEN",), "huggingface_hub", "huggingface"),
+    "cohere": NativeProvider(
+        ("CO_API_KEY",), "cohere", "cohere", "pydantic_ai.models.cohere", ("CO_BASE_URL",)
+    ),
+    "huggingface": NativeProvider(
+        ("HF_TOKEN",), "huggingface_hub", "huggingface", "pydantic_ai.models.huggingface"
+    ),
 }
 
 
-# The first call of a provider imports Pydantic AI and the provider's library, for seconds on a busy
-# machine. This time does not count as the model's.
+ADAPTER = f"{__package__}.pydantic_ai"
+# The first call of a provider waits until Pydantic AI and the provider's library are imported, for
+# seconds on a busy machine. This time does not count as the model's.
 PREPARING_SECONDS = 60.0
 _prepared: set[str] = set()
 
@@ -94,7 +107,7 @@ class Native:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         _strip(KNOWN[self.name])
         # In a thread: two to three seconds of importing would block every other stream.
-        adapter: Any = await asyncio.to_thread(import_module, f"{__package__}.pydantic_ai")
+        adapter: Any = await asyncio.to_thread(import_module, ADAPTER)
         stream: Callable[..., AsyncGenerator[ModelEvent]] = adapter.stream
         try:
             model = await adapter.shared_model(f"{self.name}:{request.model}")
@@ -121,8 +134,25 @@ def problem(name: str) -> str | None:
 
 async def close() -> None:
     """Close the running loop's clients, if there are any."""
-    if f"{__package__}.pydantic_ai" in sys.modules:
-        await import_module(f"{__package__}.pydantic_ai").close()
+    if ADAPTER in sys.modules:
+        await import_module(ADAPTER).close()
+
+
+@on_start
+def prepare() -> None:
+    """Import the libraries of the providers whose variables are set, before the first call.
+
+    In a thread, so that the server answers meanwhile.
+    """
+    used = [name for name, each in KNOWN.items() if any(map(_variable, each.variables))]
+    modules = [KNOWN[name].module for name in used if problem(name) is None]
+    if modules:
+        threading.Thread(target=_import, args=[ADAPTER, *modules], daemon=True).start()
+
+
+def _import(*modules: str) -> None:
+    for module in modules:
+        import_module(module)
 
 
 def _key(provider: NativeProvider) -> str:

@@ -1,4 +1,4 @@
-"""The adapter to Pydantic AI's direct requests; slow to import, so the first call imports it."""
+"""The adapter to Pydantic AI's direct requests; slow to import: see the package."""
 
 import asyncio
 import base64
@@ -369,7 +369,12 @@ def _usage(usage: RequestUsage) -> Usage | None:
     """Pydantic AI gives zero where the provider reported nothing."""
     if not usage.input_tokens and not usage.output_tokens:
         return None
-    return Usage(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens)
+    return Usage(
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_tokens,
+        usage.output_reasoning_tokens,
+    )
 
 
 def _meaning(error: Exception) -> RunError:

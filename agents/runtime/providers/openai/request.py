@@ -1,6 +1,6 @@
 """OpenAI's chat API on the wire: what a request looks like."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -12,7 +12,6 @@ from agents.runtime.providers.base import (
     ModelRequest,
     OutputFormat,
     ToolChoice,
-    ToolRound,
     ToolSpec,
 )
 from agents.runtime.providers.openai.endpoints import Endpoint
@@ -90,7 +89,7 @@ def _messages(request: ModelRequest) -> Iterator[dict[str, Any]]:
     for message in request.messages:
         yield _message(message)
     for tool_round in request.rounds:
-        yield _tool_calls_message(tool_round)
+        yield _calls_message(tool_round.text, tool_round.calls, tool_round.provider_data)
         for result in tool_round.results:
             yield {"role": "tool", "tool_call_id": result.id, "content": result.content}
     for message in request.followup:
@@ -99,8 +98,7 @@ def _messages(request: ModelRequest) -> Iterator[dict[str, Any]]:
 
 def _message(message: ChatMessage) -> dict[str, Any]:
     if message.calls:
-        calls = [_call(call) for call in message.calls]
-        return {"role": "assistant", "content": message.content or None, "tool_calls": calls}
+        return _calls_message(message.content, message.calls, message.provider_data)
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.call_id, "content": message.content}
     if not message.attachments:
@@ -117,14 +115,13 @@ def _part(attachment: Attachment) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": attachment.data_url, **detail}}
 
 
-def _tool_calls_message(tool_round: ToolRound) -> dict[str, Any]:
+def _calls_message(text: str, calls: Iterable[ToolCall], provider_data: Any) -> dict[str, Any]:
     """The model's tool calls, with the data that its provider wants back unchanged."""
-    provider_data = tool_round.provider_data
     return {
         **(provider_data if isinstance(provider_data, Mapping) else {}),
         "role": "assistant",
-        "content": tool_round.text or None,
-        "tool_calls": [_call(call) for call in tool_round.calls],
+        "content": text or None,
+        "tool_calls": [_call(call) for call in calls],
     }
 
 

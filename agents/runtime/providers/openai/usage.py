@@ -147,6 +147,7 @@ class UsageReading:
             input_tokens=None if read is None else (read + beside) or None,
             output_tokens=self._output(beside),
             cached_tokens=self._counts.get(CACHE_READ, 0),
+            reasoning_tokens=self._counts.get(THINKING, 0),
             reported_cost=cost,
         )
 

@@ -7,7 +7,8 @@ from uuid import UUID
 from salient.ids import parse_uuid
 from sessions_app.inputs.exchanges import CALL
 
-RESPONSE, MESSAGE, FUNCTION_CALL, CONVERSATION = "resp_", "msg_", "fc_", "conv_"
+RESPONSE, MESSAGE, CONVERSATION = "resp_", "msg_", "conv_"
+FUNCTION_CALL, CALL_OUTPUT = "fc_", "fco_"
 
 
 def response_id(request_id: UUID) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from salient.api.schemas import Whole
 from sessions_app.protocols.openai.schemas import MOST_MESSAGES, MOST_TOOLS, Known, Name, Tokens
 
 type CallId = Annotated[str, Field(min_length=1, max_length=128)]
@@ -174,6 +175,14 @@ class ResponseIn(Known):
     # Refused where they ask for another answer than one text.
     prompt: dict[str, Any] | None = None
     top_logprobs: int | None = None
+
+
+class InputItemsIn(Known):
+    """A page of a response's input, the newest item first unless `order` is `asc`."""
+
+    limit: Annotated[Whole, Field(ge=1, le=100)] = 20
+    order: Literal["asc", "desc"] = "desc"
+    after: Annotated[str, Field(max_length=160)] | None = None
 
 
 class ReadResponseIn(Known):

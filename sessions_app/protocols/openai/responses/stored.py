@@ -54,7 +54,7 @@ def _request_id(response_id: str) -> UUID:
     return found
 
 
-def _find(caller: Caller, instance: AgentInstance, response_id: str) -> LLMRequest:
+def find_response(caller: Caller, instance: AgentInstance, response_id: str) -> LLMRequest:
     """Return the turn of a stored response that the caller may see; raises NotFound."""
     found: LLMRequest | None = (
         LLMRequest.objects.select_related("config_version")
@@ -80,7 +80,7 @@ def chain_of(
     """
     with tenant_context(caller.account_id):
         try:
-            request = _find(caller, instance, response_id)
+            request = find_response(caller, instance, response_id)
         except NotFound:
             raise PreviousResponseNotFound from None
         if request.completion_status == CompletionStatus.RUNNING:
@@ -110,7 +110,7 @@ def chain_of(
 def read(caller: Caller, instance: AgentInstance, response_id: str) -> ResponseOut:
     """Rebuild a response from its rows, as it was answered; raises NotFound."""
     with tenant_context(caller.account_id):
-        request = _find(caller, instance, response_id)
+        request = find_response(caller, instance, response_id)
         answer = answer_of(caller, instance, request)
     is_running = request.completion_status == CompletionStatus.RUNNING
     return encoding.ended(
@@ -137,7 +137,12 @@ def _begun(request: LLMRequest) -> ResponseOut:
 def own_turn_of(caller: Caller, instance: AgentInstance, response_id: str) -> UUID:
     """Return the turn of a response, which the caller may cancel; raises NotFound."""
     with tenant_context(caller.account_id):
-        return own_turn(caller, instance, _find(caller, instance, response_id).pk).pk
+        request = find_response(caller, instance, response_id)
+        try:
+            return own_turn(caller, instance, request.pk).pk
+        except NotFound:
+            # It is another caller's, whose turns this one may not end.
+            raise NotFound("response") from None
 
 
 def written_events(
@@ -148,7 +153,7 @@ def written_events(
     Raises NotFound, and Invalid for a response whose events are not, or no longer, stored.
     """
     with tenant_context(caller.account_id):
-        request = _find(caller, instance, response_id)
+        request = find_response(caller, instance, response_id)
         kept = (request.request_body or {})["response"]
         if not kept.get("background"):
             raise Invalid.field("stream", "only a response made with background has a stream")
@@ -164,7 +169,7 @@ def written_events(
 def delete(caller: Caller, instance: AgentInstance, response_id: str) -> None:
     """Delete the response's texts, and keep its figures; raises NotFound and TurnInProgress."""
     with tenant_context(caller.account_id):
-        request = _find(caller, instance, response_id)
+        request = find_response(caller, instance, response_id)
         sessions = own_sessions(caller, instance).filter(pk=request.session_id)
         session = sessions.select_for_update(no_key=True).first()
         if session is None:

@@ -37,6 +37,40 @@ class OutputCall(TypedDict):
 type OutputItem = OutputMessage | OutputCall
 
 
+class InputText(TypedDict):
+    type: Literal["input_text"]
+    text: str
+
+
+class UserMessage(TypedDict):
+    type: Literal["message"]
+    id: str
+    status: ItemStatus
+    role: Literal["user"]
+    content: list[InputText]
+
+
+class OutputOfCall(TypedDict):
+    type: Literal["function_call_output"]
+    id: str
+    status: ItemStatus
+    call_id: str
+    output: str
+
+
+type InputItem = UserMessage | OutputMessage | OutputCall | OutputOfCall
+
+
+class InputItemsOut(TypedDict):
+    """A page of what a response was made of; `last_id` is the `after` of the next page."""
+
+    object: Literal["list"]
+    data: list[InputItem]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
 class CachedTokens(TypedDict):
     cached_tokens: int
 

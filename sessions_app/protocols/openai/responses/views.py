@@ -25,9 +25,19 @@ from sessions_app.protocols.openai.encoding import Frame, encoded
 from sessions_app.protocols.openai.responses import conversion, encoding, ids, stored
 from sessions_app.protocols.openai.responses import schemas as wire
 from sessions_app.protocols.openai.responses.events import Events
+from sessions_app.protocols.openai.responses.input_items import read_items
 from sessions_app.protocols.openai.responses.problems import PreviousResponseNotFound, named_as_sent
-from sessions_app.protocols.openai.responses.schemas import ReadResponseIn, ResponseIn
-from sessions_app.protocols.openai.responses.types import EVENTS, DeletedResponse, ResponseOut
+from sessions_app.protocols.openai.responses.schemas import (
+    InputItemsIn,
+    ReadResponseIn,
+    ResponseIn,
+)
+from sessions_app.protocols.openai.responses.types import (
+    EVENTS,
+    DeletedResponse,
+    InputItemsOut,
+    ResponseOut,
+)
 from sessions_app.protocols.openai.serving import ModelNotFound, as_json, find_model
 from sessions_app.protocols.streams import Begun, BegunStream, begun, replayed, stream
 from sessions_app.turns import turn as turns
@@ -119,6 +129,22 @@ async def account_delete(request: ApiRequest, response_id: str) -> HttpResponse:
     return await _delete(request, await _agent_of(request, response_id), response_id)
 
 
+@instance_view("GET", scope=Scope.HISTORY_READ, query=InputItemsIn, answer=InputItemsOut)
+async def agent_items(
+    request: ApiRequest, instance: AgentInstance, response_id: str, *, query: InputItemsIn
+) -> HttpResponse:
+    """List what a stored response was made of: the messages and calls before it."""
+    return await _items(request, instance, response_id, query)
+
+
+@api_view("GET", scope=Scope.HISTORY_READ, query=InputItemsIn, answer=InputItemsOut)
+async def account_items(
+    request: ApiRequest, response_id: str, *, query: InputItemsIn
+) -> HttpResponse:
+    """List what a stored response of any of the account's agents was made of."""
+    return await _items(request, await _agent_of(request, response_id), response_id, query)
+
+
 agent_response = by_method(agent_read, agent_delete)
 account_response = by_method(account_read, account_delete)
 
@@ -166,6 +192,13 @@ async def _delete(request: ApiRequest, instance: AgentInstance, response_id: str
     await in_database(stored.delete, request.caller, instance, response_id)
     deleted: DeletedResponse = {"id": response_id, "object": "response", "deleted": True}
     return as_json(encoded(deleted), {})
+
+
+async def _items(
+    request: ApiRequest, instance: AgentInstance, response_id: str, page: InputItemsIn
+) -> HttpResponse:
+    found = await in_database(read_items, request.caller, instance, response_id, page)
+    return as_json(encoded(found), {})
 
 
 async def _create(

@@ -149,6 +149,7 @@ def usage_of(outcome: Outcome) -> Iterator[RunUsage]:
         "outputTokens": tokens["output_tokens"],
         "totalTokens": tokens["total_tokens"],
         "cachedInputTokens": tokens["cached_tokens"],
+        "reasoningTokens": tokens["reasoning_tokens"],
     }
     if (model := outcome["model"]) is not None:
         usage["provider"], _, usage["model"] = model.partition(":")

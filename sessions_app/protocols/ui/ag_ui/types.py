@@ -72,6 +72,7 @@ class RunUsage(TypedDict):
     outputTokens: int
     totalTokens: int
     cachedInputTokens: int
+    reasoningTokens: int
 
 
 class RunFinishedEvent(TypedDict):

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from importlib.util import find_spec
 from typing import Any
 from unittest import mock
 
@@ -34,6 +35,7 @@ from agents.runtime.providers import close_clients, native
 from agents.runtime.providers.base import ModelRequest, ToolRound
 from agents.runtime.providers.native import pydantic_ai
 from agents.runtime.run import Timeouts
+from salient.api import lifespan
 from tests.agents.runtime.runs import OtherTask, events_of, run
 
 MODEL = "anthropic:claude-sonnet-4-6"
@@ -114,6 +116,38 @@ class GivenBackTests(SimpleTestCase):
             self.assertEqual(result_part.tool_call_id, "call00001")
 
 
+class PreparationTests(SimpleTestCase):
+    """The libraries are large: a server imports them before it needs them, where it may."""
+
+    def imported(self, **environment: str) -> list[str]:
+        variables = {name for each in native.KNOWN.values() for name in each.variables}
+        others = {name: text for name, text in os.environ.items() if name not in variables}
+        with (
+            mock.patch.dict(os.environ, others | environment, clear=True),
+            mock.patch.object(native, "import_module") as import_module,
+            mock.patch.object(threading, "Thread") as thread,
+        ):
+            native.prepare()
+            for call in thread.call_args_list:
+                call.kwargs["target"](*call.kwargs["args"])
+        return [call.args[0] for call in import_module.call_args_list]
+
+    def test_a_server_imports_those_whose_keys_are_set(self) -> None:
+        self.assertIn(native.prepare, lifespan._openers)
+        self.assertEqual(
+            self.imported(ANTHROPIC_API_KEY=KEY),
+            [native.ADAPTER, "pydantic_ai.models.anthropic"],
+        )
+
+    def test_and_nothing_where_no_key_is_set(self) -> None:
+        self.assertEqual(self.imported(), [])
+        self.assertEqual(self.imported(ANTHROPIC_API_KEY="", ANTHROPIC_BASE_URL="http://a"), [])
+
+    def test_the_modules_are_there_where_their_packages_are(self) -> None:
+        for name in ("anthropic", "google", "google-cloud"):
+            self.assertIsNotNone(find_spec(native.KNOWN[name].module), name)
+
+
 def anthropic_event(kind: str, **data: object) -> bytes:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
 
@@ -133,12 +167,13 @@ def anthropic_stream(*words: str, end: bool = True, reason: str = "end_turn") ->
     ]
     if not end:
         return [begin, block, *deltas]
+    written = {"output_tokens": 2, "output_tokens_details": {"thinking_tokens": 1}}
     return [
         begin,
         block,
         *deltas,
         anthropic_event("content_block_stop", index=0),
-        anthropic_event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": 2}),
+        anthropic_event("message_delta", delta={"stop_reason": reason}, usage=written),
         anthropic_event("message_stop"),
     ]
 
@@ -187,6 +222,7 @@ class AnthropicTests(AnthropicServer):
         self.assertEqual(subject.text, "Good day")
         (call,) = subject.calls
         self.assertEqual((call.input_tokens, call.output_tokens, call.cached_tokens), (13, 2, 4))
+        self.assertEqual(call.reasoning_tokens, 1)
         self.assertGreater(total(subject.calls).total_cost or 0, Decimal(0))
         (body,) = bodies
         self.assertEqual((body["temperature"], body["max_tokens"]), (0.0, 50))

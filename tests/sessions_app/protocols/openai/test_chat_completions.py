@@ -87,16 +87,22 @@ class AnswerTests(CompletionWorld):
         self.assertEqual(found["salient"]["cost"]["currency"], "USD")
         self.assertTrue(answer.request_id)
         self.assertIn("ratelimit", answer.headers)
+        named = [answer.headers[f"x-ratelimit-{k}-requests"] for k in ("limit", "remaining")]
+        self.assertEqual(named, ["600", "599"])
+        self.assertRegex(answer.headers["x-ratelimit-reset-requests"], r"^\d+s$")
+        listed = await self.api.get(self.path("v1/models"))
+        self.assertEqual(listed.headers["x-ratelimit-limit-requests"], "1500")
 
     async def test_11_usage_has_its_details(self) -> None:
         self.configure("model: mock:test-model\n")
         async with MockOpenAI() as server:
-            details = {"cached_tokens": 4}
-            server.replies.append(Reply(usage=usage(10, 5, prompt_tokens_details=details)))
+            details = {"prompt_tokens_details": {"cached_tokens": 4}}
+            details["completion_tokens_details"] = {"reasoning_tokens": 3}
+            server.replies.append(Reply(usage=usage(10, 5, **details)))
             used = (await self.ask()).json()["usage"]
 
         self.assertEqual(used["prompt_tokens_details"]["cached_tokens"], 4)
-        self.assertEqual(used["completion_tokens_details"]["reasoning_tokens"], 0)
+        self.assertEqual(used["completion_tokens_details"]["reasoning_tokens"], 3)
         self.assertEqual(
             [used[f"{k}_tokens"] for k in ("prompt", "completion", "total")], [10, 5, 15]
         )
@@ -405,6 +411,40 @@ class ToolTests(CompletionWorld):
         self.configure("model: scripted:echo\ncallers: {tools: false}\n")
         error = await self.refused(400, tools=[TOOL])
         self.assertEqual((error["code"], error["param"]), ("client_tools_refused", "tools"))
+
+    async def going_on(self, signature: str, model: str = "mock:test-model") -> dict[str, Any]:
+        """Return what the model is sent of its own call, which had this signature."""
+        self.configure("model: mock:test-model\n")
+        call: dict[str, Any] = {"id": "c", "type": "function"}
+        call["function"] = {"name": "get_weather", "arguments": "{}"}
+        call["extra_content"] = {"google": {"thought_signature": signature}}
+        said: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": [call]}
+        said["reasoning_content"] = "Weather is asked for."
+        whole = {"choices": [{"index": 0, "message": said, "finish_reason": "tool_calls"}]}
+        messages: list[Any] = [{"role": "user", "content": "How is it in Paris?"}]
+        async with MockOpenAI() as server, MockOpenAI(provider="other") as other:
+            server.replies.append(Reply(body=json.dumps(whole).encode()))
+            message = (await self.ask(messages, tools=[TOOL])).json()["choices"][0]["message"]
+            self.assertNotIn("signature", json.dumps(message))
+            result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"]}
+            self.configure(f"model: {model}\n")
+            await self.ask([*messages, message, {**result, "content": "Rain."}], tools=[TOOL])
+            sent = (other if model.startswith("other") else server).requests[-1].body["messages"]
+        found: dict[str, Any] = next(each for each in sent if each["role"] == "assistant")
+        return found
+
+    async def test_what_a_provider_wants_back_with_its_call_goes_back_to_it(self) -> None:
+        found = await self.going_on("c2ln")
+        self.assertEqual(found["reasoning_content"], "Weather is asked for.")
+        [call] = found["tool_calls"]
+        self.assertEqual(call["extra_content"], {"google": {"thought_signature": "c2ln"}})
+
+    async def test_but_to_no_other_and_not_where_it_is_large(self) -> None:
+        other = await self.going_on("c2ln", model="other:test-model")
+        large = await self.going_on("c2ln" * 20_000)
+        for found in (other, large):
+            self.assertNotIn("reasoning_content", found)
+            self.assertEqual(set(found["tool_calls"][0]), {"id", "type", "function"})
 
     async def test_a_model_without_tools_says_so(self) -> None:
         self.configure("model: local:smollm2-135m\n")

@@ -137,6 +137,7 @@ class SDKTests(SDKWorld):
         self.assertEqual([model.id async for model in account.models.list()], ["bot"])
         self.assertEqual((await account.models.retrieve("bot")).owned_by, "acme")
         self.assertEqual([model.id async for model in self.sdk.models.list()], ["bot"])
+        self.assertEqual((await self.sdk.models.retrieve("gpt-5")).id, "bot")
 
     async def test_a_client_that_leaves_ends_the_turn(self) -> None:
         self.configure("model: scripted:echo?delay_ms=20\n")

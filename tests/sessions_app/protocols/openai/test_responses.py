@@ -149,9 +149,11 @@ class AnswerTests(ResponseWorld):
     async def test_11_usage_has_its_details(self) -> None:
         self.configure("model: mock:test-model\n")
         async with MockOpenAI() as server:
-            details = {"cached_tokens": 4}
-            server.replies.append(Reply(usage=usage(10, 5, prompt_tokens_details=details)))
-            used = (await self.answered())["usage"]
+            details = {"prompt_tokens_details": {"cached_tokens": 4}}
+            details["completion_tokens_details"] = {"reasoning_tokens": 3}
+            server.replies.append(Reply(usage=usage(10, 5, **details)))
+            whole = await self.answered()
+            used = whole["usage"]
             [*_, last] = await self.streamed()
         self.assertEqual(
             used,
@@ -159,11 +161,13 @@ class AnswerTests(ResponseWorld):
                 "input_tokens": 10,
                 "input_tokens_details": {"cached_tokens": 4},
                 "output_tokens": 5,
-                "output_tokens_details": {"reasoning_tokens": 0},
+                "output_tokens_details": {"reasoning_tokens": 3},
                 "total_tokens": 15,
             },
         )
         self.assertEqual(set(last["response"]["usage"]), set(used))
+        stored = await self.api.get(self.path(f"v1/responses/{whole['id']}"))
+        self.assertEqual(stored.json()["usage"], used)
 
     async def test_a_cut_answer_is_incomplete(self) -> None:
         self.configure("model: mock:test-model\n")

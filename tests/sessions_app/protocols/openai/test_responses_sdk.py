@@ -121,6 +121,45 @@ class SDKTests(ResponsesWorld):
         with self.assertRaises(openai.NotFoundError):
             await self.sdk.responses.retrieve(answer.id)
 
+    async def test_what_a_response_was_made_of_is_listed(self) -> None:
+        first = await self.sdk.responses.create(
+            model="bot", input='get_weather {"location": "Paris"}', tools=[WEATHER]
+        )
+        [call] = first.output
+        assert call.type == "function_call"
+        said: Any = [
+            {"type": "function_call_output", "call_id": call.call_id, "output": "Rain."},
+            {"role": "user", "content": "And now?"},
+        ]
+        second = await self.sdk.responses.create(
+            model="bot", input=said, previous_response_id=first.id, tools=[WEATHER]
+        )
+        listed = self.sdk.responses.input_items.list
+        found: Any = [item async for item in listed(second.id, order="asc")]
+        self.assertEqual(
+            [item.type for item in found],
+            ["message", "function_call", "function_call_output", "message"],
+        )
+        self.assertEqual(found[0].content[0].text, 'get_weather {"location": "Paris"}')
+        self.assertEqual((found[1].id, found[1].arguments), (call.id, call.arguments))
+        self.assertEqual((found[2].call_id, found[2].output), (call.call_id, "Rain."))
+        self.assertEqual(found[3].content[0].text, "And now?")
+        # The SDK turns the pages itself; the newest come first.
+        paged: Any = [item.id async for item in listed(second.id, limit=1)]
+        self.assertEqual(paged, [item.id for item in reversed(found)])
+        with self.assertRaises(openai.BadRequestError) as unknown:
+            await listed(second.id, after="msg_none")
+        self.assertEqual(unknown.exception.param, "after")
+
+    async def test_the_agents_own_calls_are_not_listed(self) -> None:
+        self.configure("model: scripted:tool\ntools: [current_time]\n")
+        first = await self.sdk.responses.create(model="bot", input="Hello")
+        second = await self.sdk.responses.create(
+            model="bot", input="More", previous_response_id=first.id
+        )
+        found: Any = [i async for i in self.sdk.responses.input_items.list(second.id, order="asc")]
+        self.assertEqual([item.role for item in found], ["user", "assistant", "user"])
+
     async def test_errors_have_their_class_and_code(self) -> None:
         with self.assertRaises(openai.BadRequestError) as unknown:
             await self.sdk.responses.create(

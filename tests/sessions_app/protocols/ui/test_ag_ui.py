@@ -66,6 +66,7 @@ class EventTests(InterfaceWorld):
                     "outputTokens": result["usage"]["output_tokens"],
                     "totalTokens": result["usage"]["total_tokens"],
                     "cachedInputTokens": 0,
+                    "reasoningTokens": 0,
                 }
             ],
         )
