@@ -34,7 +34,7 @@ from accounts.admin.api_key_forms import (
 )
 from accounts.admin.base import AccountFirstAdmin, Extra, chosen_account
 from accounts.admin.changes.suspensions import SuspendableAdmin
-from accounts.admin.formatting import badge
+from accounts.admin.formatting import badge, row_address
 from accounts.admin.lists.key_states import (
     ENDS_MANY,
     StateFilter,
@@ -216,7 +216,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         days = LIFETIME.days
         text = f"The key waits for {key.taker}, who gets an e-mail and has {days} days to take it."
         messages.success(request, text)
-        return redirect("admin:accounts_apikey_change", key.pk)
+        return redirect(row_address(key))
 
     def _shown_once(
         self, request: HttpRequest, key: ApiKey, text: str, *, title: str, **more: Any
@@ -322,7 +322,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         if form.is_valid():
             ended = end_keys([key], with_successors=form.ends_successors)
             self._report_ended(request, ended)
-            return redirect("admin:accounts_apikey_change", key.pk)
+            return redirect(row_address(key))
         title = f"Revoke {key.name}?"
         return self.render_page(request, "admin/key/revoke.html", title, key=key, form=form)
 
@@ -386,7 +386,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
             return None
         rows = [(key, owner_and_use(key)) for key in chosen.select_related("account")]
         sent = {"action": "revoke", "confirmed": "yes"}
-        return self.ask_about_many(request, "Revoke these API keys?", rows, sent=sent, **ENDS_MANY)
+        return self.ask_about(request, "Revoke these API keys?", rows, sent=sent, **ENDS_MANY)
 
     def _report_ended(self, request: HttpRequest, ended: list[str]) -> None:
         level = messages.SUCCESS if ended else messages.WARNING

@@ -25,7 +25,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from accounts.admin.base import Extra, PlatformModelAdmin, chosen_account
-from accounts.admin.formatting import badge
+from accounts.admin.formatting import badge, row_address
 from accounts.members import invitations, support_access
 from accounts.members.invitations import Invited
 from accounts.members.members import change_role_of, remove_membership, take_turns
@@ -115,7 +115,7 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
                 return super().delete_view(request, object_id, extra_context)
         except Problem as problem:
             messages.error(request, problem.detail)
-            return redirect("admin:accounts_membership_change", object_id)
+            return redirect(row_address(Membership, object_id))
 
     def delete_model(self, request: HttpRequest, obj: Membership) -> None:
         take_turns(obj.account_id)
@@ -241,7 +241,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
             messages.success(request, f"The invitation of {found.email} has been withdrawn.")
         else:
             messages.warning(request, f"The invitation of {found.email} was not open any more.")
-        return redirect("admin:accounts_invitation_change", found.pk)
+        return redirect(row_address(found))
 
     @admin.display(description="state")
     def state(self, invitation: Invitation) -> SafeString:

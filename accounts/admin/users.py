@@ -17,11 +17,12 @@ from django.db.models import Field, ManyToManyField, Prefetch, Q, QuerySet, pref
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.formatting import row_address
 from accounts.auth import attempts
 from accounts.members import passwords, support_access
 from accounts.members.members import is_member
@@ -298,7 +299,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
             self._send_one_more(request, person)
         else:
             messages.warning(request, "An inactive person cannot log in: activate them first.")
-        return redirect("admin:accounts_user_change", person.pk)
+        return redirect(row_address(person))
 
     def _send_one_more(self, request: HttpRequest, person: User) -> None:
         try:
@@ -382,7 +383,7 @@ def _send_link(request: HttpRequest, person: User) -> None:
 
 
 def _link(place: Membership) -> tuple[str, str]:
-    return reverse("admin:accounts_membership_change", args=[place.pk]), place.account.slug
+    return row_address(place), place.account.slug
 
 
 def _gives_rights(request: HttpRequest) -> bool:

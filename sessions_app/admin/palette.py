@@ -13,10 +13,11 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path
 
 from accounts.admin import registry
 from accounts.admin.base import NO_STORE
+from accounts.admin.formatting import row_address
 from salient.security.key_texts import without_secrets
 from sessions_app.conversations.look_up import LONGEST, Found, look_up
 
@@ -50,9 +51,8 @@ def may_see(request: HttpRequest, model: type[Model]) -> bool:
 
 
 def _shown(found: Found) -> dict[str, Any]:
-    meta = found.row._meta
-    address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[found.row.pk])
-    return {"kind": found.kind, "name": found.name, "more": found.more, "href": address}
+    href = row_address(found.row)
+    return {"kind": found.kind, "name": found.name, "more": found.more, "href": href}
 
 
 def _box(_request: HttpRequest) -> dict[str, Any]:
