@@ -9,7 +9,7 @@ from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
-from django.db.models.functions import Left, Now
+from django.db.models.functions import Left, Lower, Now
 
 from accounts.models.foreign_keys import (
     account_constraint,
@@ -115,6 +115,10 @@ class Session(TenantModel):
         ]
         indexes = [
             models.Index(fields=["email"], name="ix_sessions_email"),
+            # However it was typed; for the platform, whose rows no policy hides.
+            models.Index(
+                Lower("email"), name="ix_sessions_address", condition=Q(email__isnull=False)
+            ),
             models.Index(
                 fields=["copied_from"],
                 name="ix_sessions_copied_from",
@@ -393,6 +397,9 @@ class Profile(TenantModel):
         ]
         indexes = [
             models.Index(fields=["email"], name="ix_profiles_email"),
+            models.Index(
+                Lower("email"), name="ix_profiles_address", condition=Q(email__isnull=False)
+            ),
             models.Index(fields=["account"], name="ix_profiles_account"),
         ]
 

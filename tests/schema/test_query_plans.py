@@ -38,6 +38,7 @@ from sessions_app.api.schemas import HistoryIn
 from sessions_app.api.session_schemas import MessagesIn, Order, SessionsIn, SessionStatus
 from sessions_app.api.usage_schemas import UsageIn
 from sessions_app.conversations import history
+from sessions_app.conversations.erasure.persons import Person, survey
 from sessions_app.conversations.look_up import look_up
 from sessions_app.conversations.messages import read_messages
 from sessions_app.conversations.session_list import MOST_LOOKED_AT, list_sessions
@@ -97,6 +98,8 @@ PEOPLE = """
     FROM people;
     ANALYZE users, memberships, invitations
 """
+# Each conversation is of another person, as in life.
+OWN_ADDRESSES = "UPDATE sessions SET email = id || '@late.example'; ANALYZE sessions"
 FOUND_BY_ADDRESS = {User, Membership, Invitation, Session}
 # A turn touches some twenty rows, and their dead versions: each test is one transaction.
 TURN = 150
@@ -462,6 +465,27 @@ class QueryPlanTests(TurnFunctions, TestCase):
                     usage_of(caller, wanted)
 
         self.in_each_way(sum_up)
+
+    def test_a_persons_conversations_before_they_are_erased(self) -> None:
+        def look() -> None:
+            first, second = self.session(end_user=None), self.session(end_user__isnull=False)
+            user, _ = User.objects.get_or_create(email="dora@late.example")
+            with tenant_context(self.account.pk):
+                Session.objects.filter(pk=first.pk).update(email="Dora@Late.example")
+                Session.objects.filter(pk=second.pk).update(user=user)
+            for kind, value, least, indexes in (
+                ("email", user.email, 2, {"ix_sessions_address", "ix_sessions_email"}),
+                ("end_user", second.end_user or "", 1, {"ix_sessions_end_user"}),
+                ("session", str(first.pk), 1, set()),
+            ):
+                person = Person.read(self.account.pk, kind, value)
+                # Each conversation's rows are counted, table by table.
+                with self.subTest(kind), self.reads_few(*indexes, rows=20 * LISTED):
+                    self.assertGreaterEqual(survey(person).counts["sessions"], least)
+
+        with connection.cursor() as cursor:
+            cursor.execute(OWN_ADDRESSES)
+        self.in_each_way(look)
 
     def test_deleting_a_conversation(self) -> None:
         def forget() -> None:
