@@ -30,6 +30,7 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
     list_select_related = ["account"]
     list_filter = ["account"]
     search_fields = ["staff", "reason"]
+    search_help_text = "A part of a reason, or of a colleague's address."
     fields = ["staff", "account", "reason", "created_at", "expires_at", "ended_at", "state"]
     change_form_template = "admin/support/access.html"
 

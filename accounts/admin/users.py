@@ -26,6 +26,7 @@ from accounts.admin.formatting import row_address
 from accounts.auth import attempts
 from accounts.members import passwords, support_access
 from accounts.members.members import is_member
+from accounts.members.search import find_users
 from accounts.members.staff_roles import (
     GROUPS,
     MEANINGS,
@@ -174,7 +175,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
     list_display = ["email", "name", "rights", MEMBER_OF, "last_login"]
     list_filter = [KindFilter]
     search_fields = ["email", "first_name", "last_name"]
-    search_help_text = "An e-mail address, a name, or the slug of an account."
+    search_help_text = "How an e-mail address or a name begins, or the slug of an account."
     form = PersonForm
     add_form = NewPersonForm
     add_form_template = None
@@ -201,10 +202,11 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
             prefetch_related_objects([person], "groups", rights)
         return person
 
-    def get_search_fields(self, request: HttpRequest) -> list[str]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
         """Search by account, too, for who may see whose account a person is in."""
-        more = ["memberships__account__slug"] if _may_see(request) else []
-        return [*self.search_fields, *more]
+        return find_users(queryset, search_term, with_accounts=_may_see(request)), False
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [name for name in self.list_display if name != MEMBER_OF or _may_see(request)]
@@ -342,9 +344,8 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
 
     @admin.display(description="login")
     def login(self, person: User) -> str:
-        if not person.has_usable_password():
-            return "by e-mail address; no password was chosen yet"
-        return "by e-mail address and password"
+        has_one = person.has_usable_password()
+        return f"by e-mail address{' and password' if has_one else '; no password was chosen yet'}"
 
 
 @admin.register(Group)
@@ -371,8 +372,7 @@ def address_lock_reason(request: HttpRequest, person: User) -> str:
     """Return why whoever asks may not change the person's e-mail address; "" when they may."""
     if is_member(person):
         return MEMBERS_STAY
-    may_touch_colleagues = cast(User, request.user).is_superuser
-    return STAFF_STAY if person.is_staff and not may_touch_colleagues else ""
+    return STAFF_STAY if person.is_staff and not _gives_rights(request) else ""
 
 
 def _send_link(request: HttpRequest, person: User) -> None:

@@ -141,6 +141,7 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
     list_select_related = ["account"]
     list_filter = ["status", "account"]
     search_fields = ["instance_slug", "display_name", "account__slug"]
+    search_help_text = "A part of a name or of a slug."
     actions = ["activate", "deactivate", "archive"]
 
     def get_urls(self) -> list[URLPattern]:

@@ -73,6 +73,7 @@ class ProviderConnectionAdmin(SuspendableAdmin[ProviderConnection]):
     list_select_related = ["account"]
     list_filter = ["account"]
     search_fields = ["name", "base_url", "account__slug"]
+    search_help_text = "A part of a name, of an address, or of an account's slug."
     change_form_template = "admin/connection/change.html"
 
     def get_urls(self) -> list[URLPattern]:

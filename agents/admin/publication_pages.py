@@ -45,6 +45,7 @@ class ConfigVersionAdmin(RecordAdmin[ConfigVersion]):
     list_select_related = ["account", "agent_instance"]
     list_filter = ["account"]
     search_fields = ["digest__startswith"]
+    search_help_text = "How the version begins."
     detail_template = "admin/config_version/page.html"
 
     def detail_rows(self, request: HttpRequest) -> QuerySet[ConfigVersion]:

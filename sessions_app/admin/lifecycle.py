@@ -218,6 +218,7 @@ class AccountErasureAdmin(RecordAdmin[AccountErasure]):
     detail_template = "admin/lifecycle/receipt.html"
     list_display = ["created_at", "slug", "state", "step", "reason", "actor"]
     search_fields = ["slug", "reason"]
+    search_help_text = "A part of a slug or of a reason."
 
     def detail(self, request: HttpRequest, row: AccountErasure) -> dict[str, Any]:
         return {

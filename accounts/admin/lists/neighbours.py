@@ -12,8 +12,9 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from accounts.admin.formatting import row_address
+from accounts.admin.lists.bounded import in_time
 from accounts.admin.lists.filters import FilterForm
-from accounts.admin.lists.keyset import KeysetAdmin, in_time
+from accounts.admin.lists.keyset import KeysetAdmin
 from salient.cursor import Cursor, newer, older
 
 # Where Django puts a list's filters in the addresses of its rows.

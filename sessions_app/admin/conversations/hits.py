@@ -10,7 +10,8 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from accounts.admin.formatting import row_address
-from accounts.admin.lists.keyset import KeysetAdmin, in_time
+from accounts.admin.lists.bounded import in_time
+from accounts.admin.lists.keyset import KeysetAdmin
 from accounts.admin.lists.neighbours import KEPT, Way, kept_filters
 from sessions_app.admin.conversations.texts import open_accounts
 from sessions_app.admin.filters import SessionFilters
