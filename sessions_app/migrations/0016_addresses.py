@@ -20,8 +20,6 @@ class Migration(migrations.Migration):
         ),
         AddIndexConcurrently(
             "profile",
-            models.Index(
-                Lower("email"), name="ix_profiles_address", condition=Q(email__isnull=False)
-            ),
+            models.Index(Lower("email"), name="ix_profiles_address"),
         ),
     ]

@@ -115,7 +115,6 @@ class Session(TenantModel):
         ]
         indexes = [
             models.Index(fields=["email"], name="ix_sessions_email"),
-            # However it was typed; for the platform, whose rows no policy hides.
             models.Index(
                 Lower("email"), name="ix_sessions_address", condition=Q(email__isnull=False)
             ),
@@ -169,11 +168,7 @@ class LLMRequest(TenantModel):
     agent_instance_slug = models.CharField(max_length=63, editable=False)
     agent_type = models.CharField(max_length=50, editable=False)
     session = models.ForeignKey(
-        Session,
-        models.DB_CASCADE,
-        related_name="llm_requests",
-        db_constraint=False,
-        db_index=False,
+        Session, models.DB_CASCADE, related_name="llm_requests", db_constraint=False, db_index=False
     )
     config_version = version_key()
     provider = models.CharField(max_length=50)
@@ -397,9 +392,7 @@ class Profile(TenantModel):
         ]
         indexes = [
             models.Index(fields=["email"], name="ix_profiles_email"),
-            models.Index(
-                Lower("email"), name="ix_profiles_address", condition=Q(email__isnull=False)
-            ),
+            models.Index(Lower("email"), name="ix_profiles_address"),
             models.Index(fields=["account"], name="ix_profiles_account"),
         ]
 
