@@ -155,9 +155,10 @@ def found(person: Person) -> Person:
     with platform_context():
         spellings: set[str] = set()
         for model in (Session, Profile):
-            rows: Any = model._default_manager.filter(account_id=person.account_id).order_by()
-            rows = rows.alias(folded=Lower("email")).filter(folded=person.value)
-            spellings.update(rows.values_list("email", flat=True).distinct())
+            rows: Any = model._default_manager.order_by().alias(folded=Lower("email"))
+            rows = rows.filter(folded=person.value).values_list("account_id", "email").distinct()
+            # Few rows have the address in any account; the account's own rows are many.
+            spellings.update(email for account_id, email in rows if account_id == person.account_id)
         users = User.objects.alias(folded=Lower("email")).filter(folded=person.value)
         return replace(
             person, known=Known(spellings, frozenset(users.values_list("pk", flat=True)))
