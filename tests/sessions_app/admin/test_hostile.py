@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from contextlib import suppress
 from html.parser import HTMLParser
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from django.contrib import admin
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Model
 from django.test import Client, TestCase
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from accounts.members.support_access import open_access
 from accounts.models import Account
-from tests.sessions_app.admin.worlds import address, make_one_of_each
+from accounts.tenancy.context import platform_context
+from tests.sessions_app.admin.worlds import make_one_of_each
 from tests.support.people import make_root
 
 MARKUP = "\"'><script>alert(1)</script>"
@@ -56,7 +58,8 @@ class HostileTests(TestCase):
     def setUp(self) -> None:
         self.rows = make_one_of_each()
         self.client = Client(raise_request_exception=False)
-        self.client.force_login(make_root(email="root@example.com"))
+        self.root = make_root(email="root@example.com")
+        self.client.force_login(self.root)
 
     def addresses(self) -> Iterator[str]:
         """Yield the address of every page, of the rows that there are."""
@@ -90,3 +93,61 @@ class HostileTests(TestCase):
                         MARKUP, answer.content.decode() if not answer.streaming else ""
                     )
         self.assertGreater(tried, 500)
+
+    def test_garbage_in_an_address_breaks_no_page(self) -> None:
+        for at in self.addresses():
+            page = self.client.get(at, secure=True)
+            text = "" if page.streaming else page.content.decode()
+            names = Fields(text).names | {"account", "next", "days", "page", "before", "at", "q"}
+            for garbage in GARBAGE:
+                with self.subTest(at=at, garbage=garbage[:20]):
+                    answer = self.client.get(at, dict.fromkeys(names, garbage), secure=True)
+                    self.assertLess(answer.status_code, 500)
+                    if not answer.streaming:
+                        self.assertNotIn(MARKUP, answer.content.decode())
+
+    def test_no_form_is_taken_from_another_site(self) -> None:
+        strict = Client(enforce_csrf_checks=True, raise_request_exception=False)
+        strict.force_login(make_root(email="other@example.com"))
+        for at in self.addresses():
+            with self.subTest(at):
+                self.assertIn(strict.post(at, {"q": "x"}, secure=True).status_code, {403, 405})
+
+    def test_markup_in_every_name_is_shown_as_text(self) -> None:
+        with platform_context():
+            for account in Account.objects.all():
+                open_access(self.root, account, reason=MARKUP)
+        marked = sum(mark_up(model, key) for model, key in self.rows.items())
+        self.assertGreater(marked, 30)
+        found = 0
+        for at in self.addresses():
+            answer = self.client.get(at, secure=True)
+            self.assertLess(answer.status_code, 500, at)
+            if not answer.streaming:
+                page = answer.content.decode()
+                found += "&lt;script&gt;alert(1)" in page
+                self.assertNotIn("<script>alert(1)", page, at)
+        self.assertGreater(found, 40)
+        answer = self.client.post(
+            reverse("admin:find"), {"text": "script", "as": "json"}, secure=True
+        )
+        self.assertEqual(answer["Content-Type"], "application/json")
+        self.assertTrue(answer.json()["found"])
+
+
+def mark_up(model: type[Model], key: Any) -> int:
+    """Put markup into each text of a row that takes it; return into how many."""
+    marked = 0
+    for field in model._meta.concrete_fields:
+        is_text = isinstance(field, models.CharField | models.TextField) and not field.choices
+        if not is_text or field.primary_key or (field.max_length or 255) < len(MARKUP):
+            continue
+        with suppress(DatabaseError), connection.cursor() as cursor, transaction.atomic():
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            table, column = model._meta.db_table, field.column
+            cursor.execute(
+                f'UPDATE "{table}" SET "{column}" = %s WHERE id = %s',  # noqa: S608
+                [MARKUP, str(key)],
+            )
+            marked += cursor.rowcount
+    return marked
