@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IS_POPUP_VAR, SOURCE_MODEL_VAR, TO_FIELD_VAR
@@ -27,7 +27,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin.changes.links import page_of, place_of
 from accounts.admin.formatting import row_address
-from accounts.admin.lists.bounded import MOST_COUNTED, BoundedPaginator
+from accounts.admin.lists.bounded import BoundedList
 from accounts.admin.lists.private import SEALED, SEARCHED, SearchedList, sealed
 from accounts.audit import timeline
 from accounts.members.staff_roles import StaffRole, register_rights
@@ -88,7 +88,7 @@ class NamedLookups[M: Model](admin.ModelAdmin[M]):
         return sorted(unknown)
 
 
-class PlatformModelAdmin[M: Model](NamedLookups[M]):
+class PlatformModelAdmin[M: Model](NamedLookups[M], BoundedList[M]):
     """The base of all our pages: plain lists that do not count a large table."""
 
     show_full_result_count = False
@@ -100,7 +100,6 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
     # What the admin does not offer: "add", "change" or "delete".
     forbidden: frozenset[str] = frozenset()
     changelist_class: type[ChangeList] = SearchedList
-    paginator = BoundedPaginator
     # The columns of the list that are amounts, besides fields that are numbers.
     list_numbers: Collection[str] = ()
     # What the ready-made roles may do here (accounts/members/staff_roles.py).
@@ -173,14 +172,6 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
 
     def _columns(self) -> list[Any]:
         return list(self.opts.concrete_fields)
-
-    def response_action(self, request: HttpRequest, queryset: QuerySet[M], **place: Any) -> Any:
-        """Refuse “all” where they are more than were counted: nobody knows how many that is."""
-        if request.POST.get("select_across") == "1" and BoundedPaginator(queryset, 1).is_cut:
-            text = f"These are more than {MOST_COUNTED:,} rows: search or filter first."
-            self.message_user(request, text, messages.WARNING)
-            return HttpResponseRedirect(request.get_full_path())
-        return super().response_action(request, queryset, **place)
 
     def get_changelist(self, request: HttpRequest, **_more: Any) -> type[ChangeList]:
         return self.changelist_class

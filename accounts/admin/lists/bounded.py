@@ -6,8 +6,13 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import OperationalError, transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponseRedirect
 from psycopg.errors import QueryCanceled
 
 # So many rows of a list are counted and paged through.
@@ -29,6 +34,31 @@ class BoundedPaginator(Paginator[Any]):
     def _counted(self) -> int:
         rows: Any = self.object_list
         return int(rows.order_by()[: MOST_COUNTED + 1].count())
+
+
+class BoundedList[M: Model](admin.ModelAdmin[M]):
+    """A list that is counted within bounds, and whose actions take rows of it alone."""
+
+    paginator = BoundedPaginator
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[M], **place: Any) -> Any:
+        """Refuse ids that are none, and “all” of more rows than were counted."""
+        problem = ""
+        if request.POST.get("select_across") == "1" and BoundedPaginator(queryset, 1).is_cut:
+            problem = f"These are more than {MOST_COUNTED:,} rows: search or filter first."
+        elif not all(map(self._may_be_id, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+            problem = "Choose rows of this list."
+        if not problem:
+            return super().response_action(request, queryset, **place)
+        self.message_user(request, problem, messages.WARNING)
+        return HttpResponseRedirect(request.get_full_path())
+
+    def _may_be_id(self, text: str) -> bool:
+        try:
+            self.opts.pk.to_python(text)
+        except ValidationError:
+            return False
+        return True
 
 
 def in_time[Found](read: Callable[[], Found]) -> Found | None:

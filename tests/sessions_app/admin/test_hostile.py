@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from accounts.members.support_access import open_access
 from accounts.models import Account
 from accounts.tenancy.context import platform_context
-from tests.sessions_app.admin.worlds import make_one_of_each
+from tests.sessions_app.admin.worlds import address, make_one_of_each
 from tests.support.people import make_root
 
 MARKUP = "\"'><script>alert(1)</script>"
@@ -105,6 +105,21 @@ class HostileTests(TestCase):
                     self.assertLess(answer.status_code, 500)
                     if not answer.streaming:
                         self.assertNotIn(MARKUP, answer.content.decode())
+
+    def test_garbage_among_the_chosen_rows_of_an_action_breaks_no_list(self) -> None:
+        tried = 0
+        for model in self.rows:
+            listed = address(model, "changelist")
+            page = self.client.get(listed, secure=True)
+            cl = page.context["cl"]
+            for name in cl.model_admin.get_actions(page.wsgi_request):
+                for chosen in (*GARBAGE, str(uuid4())):
+                    tried += 1
+                    form = {"action": name, "_selected_action": [chosen], "index": "0"}
+                    with self.subTest(listed, action=name, chosen=chosen[:20]):
+                        answer = self.client.post(listed, form, secure=True)
+                        self.assertLess(answer.status_code, 500)
+        self.assertGreater(tried, 30)
 
     def test_no_form_is_taken_from_another_site(self) -> None:
         strict = Client(enforce_csrf_checks=True, raise_request_exception=False)
