@@ -33,7 +33,7 @@ def find(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     form = FindForm(request.POST if request.method == "POST" else None)
     text = form.cleaned_data["text"] if form.is_valid() else ""
-    problem = " ".join(form.errors.get("text", []))
+    problem = " ".join(map(str, form.errors.get("text") or []))
     found = [_shown(each) for each in look_up(text, lambda model: may_see(request, model))]
     if request.POST.get("as") == "json":
         return JsonResponse({"found": found, "problem": problem}, headers=NO_STORE)

@@ -7,12 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin import ActionLocation
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import OperationalError, transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from psycopg.errors import QueryCanceled
 
 # So many rows of a list are counted and paged through.
@@ -41,7 +42,12 @@ class BoundedList[M: Model](admin.ModelAdmin[M]):
 
     paginator = BoundedPaginator
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[M], **place: Any) -> Any:
+    def response_action(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Any],
+        action_location: ActionLocation = ActionLocation.CHANGE_LIST,
+    ) -> HttpResponse | None:
         """Refuse ids that are none, and “all” of more rows than were counted."""
         problem = ""
         if request.POST.get("select_across") == "1" and BoundedPaginator(queryset, 1).is_cut:
@@ -49,7 +55,7 @@ class BoundedList[M: Model](admin.ModelAdmin[M]):
         elif not all(map(self._may_be_id, request.POST.getlist(ACTION_CHECKBOX_NAME))):
             problem = "Choose rows of this list."
         if not problem:
-            return super().response_action(request, queryset, **place)
+            return super().response_action(request, queryset, action_location)
         self.message_user(request, problem, messages.WARNING)
         return HttpResponseRedirect(request.get_full_path())
 

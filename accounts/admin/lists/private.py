@@ -117,11 +117,11 @@ class SearchedList(ChangeList):
             self.queryset, self.is_too_slow = self.queryset.none(), True
             self._read(request)
 
-    def _read(self, request: HttpRequest) -> list[Any]:
+    def _read(self, request: HttpRequest) -> bool:
         super().get_results(request)
         self.is_cut = self.paginator.is_cut
         self.result_list = list(self.result_list)
-        return self.result_list
+        return True
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         found = super().get_filters_params(params)

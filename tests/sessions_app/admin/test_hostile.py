@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from django.db import DatabaseError, connection, models, transaction
@@ -105,6 +106,15 @@ class HostileTests(TestCase):
                     self.assertLess(answer.status_code, 500)
                     if not answer.streaming:
                         self.assertNotIn(MARKUP, answer.content.decode())
+
+    def test_garbage_in_the_place_of_an_id_breaks_no_page(self) -> None:
+        for model in self.rows:
+            for page in ("change", "history", "delete"):
+                for garbage in (*GARBAGE, "_00", "_ZZ", str(uuid4())):
+                    at = f"{address(model, 'changelist')}{quote(garbage)}/{page}/"
+                    with self.subTest(at[:80]):
+                        self.assertLess(self.client.get(at, secure=True).status_code, 500)
+                        self.assertLess(self.client.post(at, secure=True).status_code, 500)
 
     def test_garbage_among_the_chosen_rows_of_an_action_breaks_no_list(self) -> None:
         tried = 0
