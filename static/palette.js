@@ -61,17 +61,19 @@
     const body = new FormData(form);
     body.set("as", "json");
     let found = [];
+    // Without an answer the form still works: Enter shows the page.
+    let problem = "Press Enter to search.";
     try {
       const answer = await fetch(form.action, { method: "POST", body, redirect: "error" });
-      if (answer.ok) found = (await answer.json()).found;
+      if (answer.ok) ({ found, problem } = await answer.json());
     } catch {
-      // The form still works: Enter shows the page.
+      // The session has ended, or nobody answers.
     }
     if (mine !== asked) return;
     list.replaceChildren(...found.map(option));
     list.hidden = !found.length;
     input.setAttribute("aria-expanded", String(!list.hidden));
-    tell(found.length ? `${found.length} found` : "Nothing found", !found.length);
+    tell(found.length ? `${found.length} found` : problem || "Nothing found", !found.length);
     choose(found.length ? 0 : -1);
   };
 

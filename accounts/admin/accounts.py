@@ -20,7 +20,7 @@ from accounts.admin import registry
 from accounts.admin.base import Extra
 from accounts.admin.changes.renames import RenamableAdmin
 from accounts.admin.changes.suspensions import ReasonForm, save_typed
-from accounts.admin.formatting import badge, link, list_address, quiet
+from accounts.admin.formatting import badge, link, list_address, quiet, row_address
 from accounts.admin.lists.key_states import key_badge
 from accounts.admin.lists.private import SearchedList
 from accounts.audit import timeline
@@ -162,7 +162,7 @@ class AccountAdmin(RenamableAdmin[Account]):
             reason = form.cleaned_data["reason"] if form else ""
             return self._change(request, chosen, wanted, reason)
         title = f"{wanted.verb} {_names(chosen)}"
-        return self.ask_about_many(
+        return self.ask_about(
             request,
             title,
             [(each, f"{each.name}, now {status_badge(each)['name']}") for each in chosen],
@@ -182,7 +182,7 @@ class AccountAdmin(RenamableAdmin[Account]):
             text = f"{_names(chosen)}: nothing to change."
             self.message_user(request, text, messages.WARNING)
         if len(chosen) == 1:
-            return redirect("admin:accounts_account_change", chosen[0].pk)
+            return redirect(row_address(chosen[0]))
         return redirect("admin:accounts_account_changelist")
 
     def _confirm(self, chosen: QuerySet[Account], change: str) -> HttpResponse:

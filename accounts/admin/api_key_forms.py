@@ -11,6 +11,7 @@ from django import forms
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.admin.lists.private import sealed
 from accounts.api.schemas import LONGEST_OVERLAP
 from accounts.audit.log import makers_of
 from accounts.keys import offers
@@ -25,6 +26,8 @@ NEVER = "never"
 LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "a year"), (NEVER, "for ever")]
 MOST_HOURS = LONGEST_OVERLAP // 3600
 HAND, SHOW = "hand", "show"
+# The fields that name a person, which no address shows.
+PERSONAL = frozenset({"person"})
 PEOPLE = (ActorKind.STAFF, ActorKind.MEMBER)
 WAYS = [
     (HAND, "Hand it over: the person gets an e-mail with a link, and nobody else sees the key"),
@@ -254,9 +257,9 @@ def key_of_form(request: HttpRequest) -> ApiKey:
 
 
 def filled_in(request: HttpRequest, way: str) -> str:
-    """Return the form's values as an address that fills the form in with them."""
+    """Return the form's values as an address that fills the form in; it shows no person's."""
     data = request.POST.copy()
     for name in ("csrfmiddlewaretoken", "_save"):
         data.pop(name, None)
     data["way"] = way
-    return data.urlencode()
+    return sealed(data, PERSONAL).urlencode()

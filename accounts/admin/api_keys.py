@@ -24,6 +24,7 @@ from django.utils.safestring import SafeString
 from accounts.admin import registry
 from accounts.admin.api_key_forms import (
     HAND,
+    PERSONAL,
     SHOW,
     ApiKeyForm,
     RevokeForm,
@@ -34,7 +35,7 @@ from accounts.admin.api_key_forms import (
 )
 from accounts.admin.base import AccountFirstAdmin, Extra, chosen_account
 from accounts.admin.changes.suspensions import SuspendableAdmin
-from accounts.admin.formatting import badge
+from accounts.admin.formatting import badge, row_address
 from accounts.admin.lists.key_states import (
     ENDS_MANY,
     StateFilter,
@@ -42,6 +43,7 @@ from accounts.admin.lists.key_states import (
     key_badge,
     owner_and_use,
 )
+from accounts.admin.lists.private import texts_in
 from accounts.keys import offers
 from accounts.keys.services import (
     end_keys,
@@ -72,6 +74,7 @@ READONLY_FIELDS = [each for each in CHANGE_FIELDS if each not in EDITABLE_FIELDS
 LIST_FIELDS = {"scopes", "instance_ids"}
 # What stands around the id in the text of a key, as it is shown: sal_sk_mXWND8f41Twx_…
 SHOWN_TEXT = re.compile(r"\bsal_[a-z]{2}_([0-9A-Za-z]*)\S*")
+WHOLE_ID = re.compile(r"[0-9A-Za-z]{12}")
 SHOWING_NEEDS_ACCESS = (
     "Whoever sees a key that may {scopes} can read what people wrote. So it is shown to you only "
     "under a support access, and expires with it. It is better to hand it over: a person of the "
@@ -121,7 +124,10 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         self, request: HttpRequest, queryset: QuerySet[ApiKey], search_term: str
     ) -> tuple[QuerySet[ApiKey], bool]:
         """Find a key by its text as the list shows it: the prefix is stored nowhere."""
-        return super().get_search_results(request, queryset, SHOWN_TEXT.sub(r"\1", search_term))
+        wanted = SHOWN_TEXT.sub(r"\1", search_term)
+        if WHOLE_ID.fullmatch(wanted) and (found := queryset.filter(key_id=wanted)).exists():
+            return found, False
+        return super().get_search_results(request, queryset, wanted)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[Any]:
         return CHANGE_FIELDS if obj else [*NEW_FIELDS, "life", "way", "person"]
@@ -142,7 +148,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         """Fill in what the form held before the page that asked for a reason."""
         initial = super().get_changeform_initial_data(request)
         lists = {name: request.GET.getlist(name) for name in LIST_FIELDS & set(request.GET)}
-        return initial | lists
+        return initial | lists | texts_in(request.GET, PERSONAL)
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, *args, **kwargs)
@@ -216,7 +222,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         days = LIFETIME.days
         text = f"The key waits for {key.taker}, who gets an e-mail and has {days} days to take it."
         messages.success(request, text)
-        return redirect("admin:accounts_apikey_change", key.pk)
+        return redirect(row_address(key))
 
     def _shown_once(
         self, request: HttpRequest, key: ApiKey, text: str, *, title: str, **more: Any
@@ -255,8 +261,9 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
             return page
         user = cast(User, request.user)
         access = support_access.current_access(user, key.account_id)
+        initial = request.GET.dict() | texts_in(request.GET, PERSONAL)
         form = form_class(
-            request.POST or None, initial=request.GET.dict(), key=key, viewer=user, access=access
+            request.POST or None, initial=initial, key=key, viewer=user, access=access
         )
         if form.is_valid():
             try:
@@ -322,7 +329,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         if form.is_valid():
             ended = end_keys([key], with_successors=form.ends_successors)
             self._report_ended(request, ended)
-            return redirect("admin:accounts_apikey_change", key.pk)
+            return redirect(row_address(key))
         title = f"Revoke {key.name}?"
         return self.render_page(request, "admin/key/revoke.html", title, key=key, form=form)
 
@@ -386,7 +393,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
             return None
         rows = [(key, owner_and_use(key)) for key in chosen.select_related("account")]
         sent = {"action": "revoke", "confirmed": "yes"}
-        return self.ask_about_many(request, "Revoke these API keys?", rows, sent=sent, **ENDS_MANY)
+        return self.ask_about(request, "Revoke these API keys?", rows, sent=sent, **ENDS_MANY)
 
     def _report_ended(self, request: HttpRequest, ended: list[str]) -> None:
         level = messages.SUCCESS if ended else messages.WARNING

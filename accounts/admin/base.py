@@ -22,11 +22,12 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, Validat
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
 from accounts.admin.changes.links import page_of, place_of
+from accounts.admin.formatting import row_address
+from accounts.admin.lists.bounded import BoundedList
 from accounts.admin.lists.private import SEALED, SEARCHED, SearchedList, sealed
 from accounts.audit import timeline
 from accounts.members.staff_roles import StaffRole, register_rights
@@ -87,7 +88,7 @@ class NamedLookups[M: Model](admin.ModelAdmin[M]):
         return sorted(unknown)
 
 
-class PlatformModelAdmin[M: Model](NamedLookups[M]):
+class PlatformModelAdmin[M: Model](NamedLookups[M], BoundedList[M]):
     """The base of all our pages: plain lists that do not count a large table."""
 
     show_full_result_count = False
@@ -189,7 +190,7 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         shared = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
         return TemplateResponse(request, template, shared | context, status=status, headers=headers)
 
-    def ask_about_many(
+    def ask_about(
         self,
         request: HttpRequest,
         title: str,
@@ -199,15 +200,16 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         sent: Mapping[str, str] | None = None,
         **context: Any,
     ) -> TemplateResponse:
-        """Ask before several rows are changed; `rows` have what is said of each beside its name.
+        """Ask before rows are changed; `rows` have what is said of each beside its name.
 
-        The page's form sends `sent` and each row's id as `key`; admin/many.html shows `context`.
+        The page's form sends `sent` and each row's id as `key`; who may only look gets no form.
+        admin/many.html shows `context`.
         """
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
         rows = list(rows)
-        ids = [(key, row.pk) for row, _more in rows]
-        context["sent"] = [*(sent or {}).items(), *ids] if ids else []
-        context["rows"] = [(reverse(name, args=[row.pk]), str(row), more) for row, more in rows]
+        if rows and self.has_change_permission(request):
+            context["sent"] = [*(sent or {}).items(), *((key, row.pk) for row, _more in rows)]
+        context["rows"] = [(row_address(row), str(row), more) for row, more in rows]
+        context["row"] = rows[0][0] if len(rows) == 1 else None
         return self.render_page(request, "admin/many.html", title, **context)
 
     def no_such_row(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -217,8 +219,8 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
 
     def changelist_view(self, request: HttpRequest, extra_context: Extra = None) -> Any:
         """Refuse unknown filters, and name the page by its rows instead of “Select … to change”."""
-        if (shown := self.for_address(request.GET)) != request.GET:
-            return HttpResponseRedirect(f"{request.path}?{shown.urlencode()}")
+        if (led := self.lead_on(request)) is not None:
+            return led
         if self.has_view_or_change_permission(request):
             refused = self.refuse_lookups(request)
             if refused is not None:
@@ -226,6 +228,13 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         title = str(self.opts.verbose_name_plural)
         context = {"title": title[:1].upper() + title[1:]} | (extra_context or {})
         return super().changelist_view(request, context)
+
+    def lead_on(self, request: HttpRequest) -> HttpResponse | None:
+        """Lead an address that was typed with clear texts to the one that holds them encrypted."""
+        shown = self.for_address(request.GET)
+        if shown == request.GET:
+            return None
+        return HttpResponseRedirect(f"{request.path}?{shown.urlencode()}")
 
     def for_address(self, query: QueryDict) -> QueryDict:
         """Return what narrows the list as an address may show it.

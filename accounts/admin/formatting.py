@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from django.db.models import Model
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -23,10 +24,15 @@ def link(address: str, text: object) -> SafeString:
     return format_html('<a href="{}">{}</a>', address, text)
 
 
-def row_link(page: str, key: object, text: object = None) -> SafeString:
-    """Link to a row's page, such as "accounts_account"; by its id where there is no text."""
-    address = reverse(f"admin:{page}_change", args=[key])
-    return link(address, key if text is None else text)
+def row_address(of: Model | type[Model], key: object = None) -> str:
+    """Return the address of a row's page: of a row, or of a model and the row's id."""
+    page = f"admin:{of._meta.app_label}_{of._meta.model_name}_change"
+    return reverse(page, args=[of.pk if key is None else key])
+
+
+def row_link(model: type[Model], key: object) -> SafeString:
+    """Link to a row's page by its id."""
+    return link(row_address(model, key), key)
 
 
 def list_address(page: str, **lookups: object) -> str:

@@ -104,6 +104,7 @@ class BudgetAdmin(AccountFirstAdmin[Budget]):
     list_select_related = ["account"]
     list_filter = ["period", "account"]
     search_fields = ["account__slug"]
+    search_help_text = "A part of an account's slug."
     list_numbers = ("most", "was_spent", "is_reserved", "left")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
@@ -204,6 +205,7 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     list_display = ["account", "running_now", "concurrent_turns", "requests_per_minute"]
     list_select_related = ["account"]
     search_fields = ["account__slug"]
+    search_help_text = "A part of an account's slug."
     list_numbers = ("running_now",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccountLimits]:

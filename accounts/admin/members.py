@@ -25,10 +25,12 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from accounts.admin.base import Extra, PlatformModelAdmin, chosen_account
-from accounts.admin.formatting import badge
+from accounts.admin.formatting import badge, row_address
+from accounts.admin.lists.private import texts_in, without_texts
 from accounts.members import invitations, support_access
 from accounts.members.invitations import Invited
 from accounts.members.members import change_role_of, remove_membership, take_turns
+from accounts.members.search import find_invitations, find_memberships
 from accounts.models import Account, Invitation, MemberRole, Membership, SupportAccess
 from accounts.pages.mail import send_or_tell, site_of
 from accounts.tenancy.accounts import active_accounts
@@ -72,12 +74,18 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
     list_select_related = ["user", "account"]
     list_filter = ["role", "account"]
     search_fields = ["user__email", "account__slug"]
+    search_help_text = "How an e-mail address or a name begins, or the slug of an account."
     fields = ["user", "account", "role", "created_at", "updated_at"]
     readonly_fields = ["user", "account", "created_at", "updated_at"]
     change_list_template = "admin/member/list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         return super().get_queryset(request).select_related("user", "account")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Membership], search_term: str
+    ) -> tuple[QuerySet[Membership], bool]:
+        return find_memberships(queryset, search_term), False
 
     def history_parts(self, row: Membership) -> Iterable[QuerySet[Any]]:
         return [invitations.invitations_of(row.account_id, row.user.email)]
@@ -115,7 +123,7 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
                 return super().delete_view(request, object_id, extra_context)
         except Problem as problem:
             messages.error(request, problem.detail)
-            return redirect("admin:accounts_membership_change", object_id)
+            return redirect(row_address(Membership, object_id))
 
     def delete_model(self, request: HttpRequest, obj: Membership) -> None:
         take_turns(obj.account_id)
@@ -172,6 +180,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
     list_select_related = ["account"]
     list_filter = ["role", "account"]
     search_fields = ["email", "account__slug"]
+    search_help_text = "A whole e-mail address, or the slug of an account."
     readonly_fields = [
         "email",
         "role",
@@ -190,6 +199,11 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         ours = path("<uuid:object_id>/withdraw/", view, name="invitation-withdraw")
         return [ours, *super().get_urls()]
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Invitation], search_term: str
+    ) -> tuple[QuerySet[Invitation], bool]:
+        return find_invitations(queryset, search_term), False
+
     def get_fields(self, request: HttpRequest, obj: Invitation | None = None) -> list[Any]:
         return list(self.readonly_fields if obj else InviteForm.Meta.fields)
 
@@ -202,6 +216,9 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         form.by = getattr(request.user, "email", "")
         form.access = account and support_access.current_access(request.user, account.pk)
         return form
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return super().get_changeform_initial_data(request) | texts_in(request.GET, {"email"})
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Extra = None
@@ -218,7 +235,8 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         if not invitations.has_owner(account.pk):
             return None
         names = {"account", "email", "role"} & set(request.POST)
-        back = f"{request.path}?{urlencode({name: request.POST[name] for name in names})}"
+        filled_in = without_texts({name: request.POST[name] for name in names}, {"email"})
+        back = f"{request.path}?{urlencode(filled_in)}"
         explanation = INVITING_NEEDS_ACCESS.format(account=account.name)
         return support_access.require_access(
             request, account.pk, back=back, explanation=explanation
@@ -241,7 +259,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
             messages.success(request, f"The invitation of {found.email} has been withdrawn.")
         else:
             messages.warning(request, f"The invitation of {found.email} was not open any more.")
-        return redirect("admin:accounts_invitation_change", found.pk)
+        return redirect(row_address(found))
 
     @admin.display(description="state")
     def state(self, invitation: Invitation) -> SafeString:

@@ -8,12 +8,13 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 
 from accounts.admin.base import Extra, RecordAdmin, way_back
+from accounts.admin.formatting import row_address
 from accounts.members import support_access
 from accounts.members.staff_roles import StaffRole, register_rights
-from accounts.models import SupportAccess, User
+from accounts.models import Account, SupportAccess, User
 
 register_rights(SupportAccess, StaffRole.SUPPORT, {"add"})
 
@@ -29,6 +30,7 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
     list_select_related = ["account"]
     list_filter = ["account"]
     search_fields = ["staff", "reason"]
+    search_help_text = "A part of a reason, or of a colleague's address."
     fields = ["staff", "account", "reason", "created_at", "expires_at", "ended_at", "state"]
     change_form_template = "admin/support/access.html"
 
@@ -59,7 +61,7 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
             except ValidationError as error:
                 form.add_error(None, error)
             else:
-                home = reverse("admin:accounts_account_change", args=[access.account_id])
+                home = row_address(Account, access.account_id)
                 return redirect(way_back(request, home))
         if "account" not in form.cleaned_data:
             messages.error(request, "There is no such account.")

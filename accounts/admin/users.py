@@ -17,14 +17,16 @@ from django.db.models import Field, ManyToManyField, Prefetch, Q, QuerySet, pref
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.formatting import row_address
 from accounts.auth import attempts
 from accounts.members import passwords, support_access
 from accounts.members.members import is_member
+from accounts.members.search import find_users
 from accounts.members.staff_roles import (
     GROUPS,
     MEANINGS,
@@ -173,7 +175,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
     list_display = ["email", "name", "rights", MEMBER_OF, "last_login"]
     list_filter = [KindFilter]
     search_fields = ["email", "first_name", "last_name"]
-    search_help_text = "An e-mail address, a name, or the slug of an account."
+    search_help_text = "How an e-mail address or a name begins, or the slug of an account."
     form = PersonForm
     add_form = NewPersonForm
     add_form_template = None
@@ -200,10 +202,11 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
             prefetch_related_objects([person], "groups", rights)
         return person
 
-    def get_search_fields(self, request: HttpRequest) -> list[str]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
         """Search by account, too, for who may see whose account a person is in."""
-        more = ["memberships__account__slug"] if _may_see(request) else []
-        return [*self.search_fields, *more]
+        return find_users(queryset, search_term, with_accounts=_may_see(request)), False
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [name for name in self.list_display if name != MEMBER_OF or _may_see(request)]
@@ -298,7 +301,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
             self._send_one_more(request, person)
         else:
             messages.warning(request, "An inactive person cannot log in: activate them first.")
-        return redirect("admin:accounts_user_change", person.pk)
+        return redirect(row_address(person))
 
     def _send_one_more(self, request: HttpRequest, person: User) -> None:
         try:
@@ -341,9 +344,8 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
 
     @admin.display(description="login")
     def login(self, person: User) -> str:
-        if not person.has_usable_password():
-            return "by e-mail address; no password was chosen yet"
-        return "by e-mail address and password"
+        has_one = person.has_usable_password()
+        return f"by e-mail address{' and password' if has_one else '; no password was chosen yet'}"
 
 
 @admin.register(Group)
@@ -370,8 +372,7 @@ def address_lock_reason(request: HttpRequest, person: User) -> str:
     """Return why whoever asks may not change the person's e-mail address; "" when they may."""
     if is_member(person):
         return MEMBERS_STAY
-    may_touch_colleagues = cast(User, request.user).is_superuser
-    return STAFF_STAY if person.is_staff and not may_touch_colleagues else ""
+    return STAFF_STAY if person.is_staff and not _gives_rights(request) else ""
 
 
 def _send_link(request: HttpRequest, person: User) -> None:
@@ -382,7 +383,7 @@ def _send_link(request: HttpRequest, person: User) -> None:
 
 
 def _link(place: Membership) -> tuple[str, str]:
-    return reverse("admin:accounts_membership_change", args=[place.pk]), place.account.slug
+    return row_address(place), place.account.slug
 
 
 def _gives_rights(request: HttpRequest) -> bool:

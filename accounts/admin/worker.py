@@ -36,6 +36,7 @@ class WebhookEndpointAdmin(RecordAdmin[WebhookEndpoint]):
     list_select_related = ["account"]
     list_filter = ["account", "is_enabled"]
     search_fields = ["url", "account__slug"]
+    search_help_text = "A part of an address, or of an account's slug."
     fields = [
         "account",
         "url",
@@ -67,6 +68,7 @@ class WebhookDeliveryAdmin(RecordAdmin[WebhookDelivery]):
     list_select_related = ["account", "endpoint"]
     list_filter = ["account", "state", "event"]
     search_fields = ["message_id", "endpoint__url"]
+    search_help_text = "A webhook-id, or a part of an address; choose the account first."
     fields = [
         "account",
         "endpoint",
@@ -121,6 +123,7 @@ class TaskAdmin(RecordAdmin["DBTaskResult[..., Any]"]):
     list_display = ["task_path", "status", "run_after", "started_at", "finished_at"]
     list_filter = ["status"]
     search_fields = ["task_path"]
+    search_help_text = "A part of a task's name."
     ordering = ["-run_after"]
     fields = [
         "task_path",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from accounts.audit.refusals.days import forget_old
@@ -22,6 +23,12 @@ def forget_past_limits() -> None:
     """Delete the states of rate limits whose time is over."""
     forget_past_rates(timezone.now())
     forget_past_attempts(timezone.now())
+
+
+@job(every=timedelta(days=1))
+def forget_ended_sessions() -> None:
+    """Delete the sessions of browsers that have ended, with what they hold of people."""
+    SessionStore.clear_expired()
 
 
 @job(every=timedelta(days=1))

@@ -104,7 +104,11 @@ class User(AbstractUser):
             ),
         ]
 
-        indexes = [models.Index(by_letters("email"), name="ix_users_email_start")]
+        indexes = [
+            models.Index(by_letters("email"), name="ix_users_email_start"),
+            models.Index(by_letters("first_name"), name="ix_users_first_name_start"),
+            models.Index(by_letters("last_name"), name="ix_users_last_name_start"),
+        ]
 
     def __str__(self) -> str:
         return self.email

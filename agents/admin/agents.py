@@ -27,7 +27,13 @@ from accounts.limits.budgets import budgets_of_agent
 from accounts.models import Account
 from agents.admin.draft_pages import InstancePages
 from agents.admin.forms import MultilineField
-from agents.admin.page_base import instance_page, instance_rows, person
+from agents.admin.page_base import (
+    FAULT_BADGE,
+    ask_about_status,
+    instance_page,
+    instance_rows,
+    person,
+)
 from agents.config import AGENT_TYPES, ConfigError, config_dir, read
 from agents.config.effective_rows import in_force
 from agents.config.files import InstanceFiles
@@ -43,7 +49,6 @@ from agents.instances.services import instances_of, use_of_accounts
 from agents.instances.status import CHANGES, set_status
 from agents.models import AgentInstance, ConfigDraft, FormerAgentSlug, InstanceStatus
 
-FAULT_BADGE = "admin/instance/fault_badge.html"
 MOST_KEYS, MOST_ENTRIES = 10, 5
 # So many agents are shown on their account's page.
 MOST_AGENTS = 20
@@ -136,6 +141,7 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
     list_select_related = ["account"]
     list_filter = ["status", "account"]
     search_fields = ["instance_slug", "display_name", "account__slug"]
+    search_help_text = "A part of a name or of a slug."
     actions = ["activate", "deactivate", "archive"]
 
     def get_urls(self) -> list[URLPattern]:
@@ -295,15 +301,8 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
             number = set_status(instances, status)
             self.message_user(request, f"{number} {change.done}.", messages.SUCCESS)
             return None
-        return self.ask_about_many(
-            request,
-            f"{change.verb} {len(instances)} agents?",
-            [(each, f"of {each.account.slug}, now {each.status}") for each in instances],
-            sent={"action": request.POST["action"], "sure": "yes"},
-            verb=change.verb,
-            means=change.means,
-            is_dangerous=change.dangerous,
-        )
+        sent = {"action": request.POST["action"], "sure": "yes"}
+        return ask_about_status(self, request, instances, change, **sent)
 
 
 def agents_page(account_id: UUID) -> str:

@@ -18,8 +18,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin.base import Extra
 from accounts.admin.changes.suspensions import SuspendableAdmin
-from accounts.admin.formatting import badge, quiet
-from agents.admin.page_base import home
+from accounts.admin.formatting import badge, quiet, row_address
 from agents.config.versions.faults import agents_by_connection
 from agents.connections.connections import forget, key_fault, move, read_address, set_key
 from agents.connections.probe import probe_connection
@@ -74,6 +73,7 @@ class ProviderConnectionAdmin(SuspendableAdmin[ProviderConnection]):
     list_select_related = ["account"]
     list_filter = ["account"]
     search_fields = ["name", "base_url", "account__slug"]
+    search_help_text = "A part of a name, of an address, or of an account's slug."
     change_form_template = "admin/connection/change.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -90,7 +90,7 @@ class ProviderConnectionAdmin(SuspendableAdmin[ProviderConnection]):
         probe = probe_connection(get_object_or_404(ProviderConnection, pk=object_id))
         level = messages.SUCCESS if probe.is_good else messages.ERROR
         self.message_user(request, str(probe), level)
-        return redirect("admin:agents_providerconnection_change", object_id)
+        return redirect(row_address(ProviderConnection, object_id))
 
     def get_fields(self, request: HttpRequest, obj: ProviderConnection | None = None) -> list[Any]:
         return ["account", "name", "base_url", "key", *(READONLY_FIELDS if obj else [])]
@@ -119,7 +119,7 @@ class ProviderConnectionAdmin(SuspendableAdmin[ProviderConnection]):
                 links = format_html_join(
                     ", ",
                     '<a href="{}">{}</a>',
-                    [(home(agent), f"{agent.account.slug}/{agent}") for agent in agents],
+                    [(row_address(agent), f"{agent.account.slug}/{agent}") for agent in agents],
                 )
                 text = "These agents use “{}” and will not answer without it: {}."
                 yield format_html(text, connection.name, links)

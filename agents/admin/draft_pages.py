@@ -8,8 +8,9 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
+from accounts.admin.formatting import row_address
 from agents.admin.forms import EditForm, PublishForm, ValuesForm
-from agents.admin.page_base import InstancePage, Page, home, person, review_page
+from agents.admin.page_base import InstancePage, Page, ask_about_status, person, review_page
 from agents.admin.publication_pages import PublicationPages
 from agents.config import ConfigError
 from agents.config.reference import reference
@@ -175,7 +176,7 @@ class DraftPages(InstancePage):
             request,
             f"Number {made.number} is published; every server uses it within 5 seconds.",
         )
-        return redirect(home(instance))
+        return redirect(row_address(instance))
 
     def _no_draft(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
         """Show the note of somebody whose draft another has published; without one, the editor."""
@@ -222,7 +223,7 @@ class DraftPages(InstancePage):
             instance,
             "review",
             f"Review the draft of {instance}",
-            form=form,
+            form=form if found.text and not found.problems else None,
             draft=draft,
             found=found,
             problems=excerpts_of(found.problems, draft.text),
@@ -237,7 +238,7 @@ class DraftPages(InstancePage):
         """Remove a published value from the draft, and show what that changes."""
         key = request.POST.get("key", "")
         if request.method != "POST":
-            return redirect(home(instance))
+            return redirect(row_address(instance))
         try:
             publishing.reset(instance, key, person(request))
         except KeyError:
@@ -259,17 +260,17 @@ class DraftPages(InstancePage):
                 stale = str(error)
             else:
                 messages.success(request, "The draft is discarded; what is in force stays.")
-                return redirect(home(instance))
+                return redirect(row_address(instance))
         draft = publishing.draft_of(instance)
         if draft is None:
-            return redirect(home(instance))
+            return redirect(row_address(instance))
         return self.page(
             request,
             instance,
             "discard",
             "Discard the draft?",
             draft=draft,
-            seen=publishing.etag_of(draft),
+            sent=[("seen", publishing.etag_of(draft))],
             stale=stale,
             lines=side_by_side(publishing.published_text(instance), draft.text),
         )
@@ -301,5 +302,5 @@ class InstancePages(DraftPages, PublicationPages):
         if request.method == "POST":
             set_status([instance], status)
             messages.success(request, f"{instance} is {change.done}.")
-            return redirect(home(instance))
-        return self.page(request, instance, "status", f"{change.verb} {instance}?", change=change)
+            return redirect(row_address(instance))
+        return ask_about_status(self.admin, request, [instance], change)

@@ -56,7 +56,23 @@ class Part(forms.Form):
 
 
 class SlugPart(Part):
-    """A part with a name for people and one for addresses."""
+    """A part with a name for people and one for addresses.
+
+    `name` is the part's own, so the field of that name is made by hand.
+    """
+
+    name_label: ClassVar[str]
+    name_help: ClassVar[str] = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"] = forms.CharField(
+            label=self.name_label, max_length=255, help_text=self.name_help
+        )
+        self.fields["slug"] = forms.CharField(
+            label="Short name", required=False, max_length=63, help_text=FROM_NAME
+        )
+        self.order_fields(self.field_order)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -71,18 +87,13 @@ class SlugPart(Part):
 
 class AccountPart(SlugPart):
     name, title, lead, right = "account", "Account", "name", "accounts.add_account"
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["name"] = forms.CharField(label="Customer", max_length=255)
-        self.fields["slug"] = forms.CharField(
-            label="Short name", required=False, max_length=63, help_text=FROM_NAME
-        )
+    name_label = "Customer"
 
 
 class AgentPart(SlugPart):
     name, title, lead, right = "agent", "Agent", "name", "agents.add_agentinstance"
     preset = "template"
+    name_label, name_help = "Name", "As chat pages show it."
 
     template = forms.ChoiceField(
         label="Template",
@@ -100,16 +111,6 @@ class AgentPart(SlugPart):
     )
 
     field_order = ("name", "slug", "template", "system_prompt", "model")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["name"] = forms.CharField(
-            label="Name", max_length=255, help_text="As chat pages show it."
-        )
-        self.fields["slug"] = forms.CharField(
-            label="Short name", required=False, max_length=63, help_text=FROM_NAME
-        )
-        self.order_fields(self.field_order)
 
 
 class OwnerPart(Part):

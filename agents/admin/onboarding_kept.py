@@ -1,7 +1,8 @@
 """What the onboarding page keeps for a person: what was filled in and could not be made yet.
 
-It stands in their session, which every page of theirs reads, so it is bounded. A customer who has
-no account yet has a place by a random name in the page's address: in two tabs, two are begun.
+It stands in their session, which every page of theirs reads, so it is bounded. It has addresses of
+people and prompts: it is encrypted there, and dropped after a week. A customer who has no account
+yet has a place by a random name in the page's address: in two tabs, two are begun.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts.models import Account
+from salient.security.encryption import SecretUnreadable, conceal, reveal
 from salient.security.key_texts import without_secrets
 
 KEPT, BEGUN = "onboarding", "begun"
 MOST_KEPT = 20
 # Characters of everything that is kept, as JSON.
 LONGEST_KEPT = 256 * 1024
+KEPT_FOR = timedelta(days=7)
 _BEGUN = re.compile(r"[0-9a-f]{12}")
 
 type Fault = tuple[str, str | None, str]
@@ -65,19 +69,29 @@ def keep(request: HttpRequest, place: str, values: Values, faults: list[Fault]) 
     kept = _all(request)
     kept.pop(place, None)
     clean = {name: without_secrets(text) for name, text in values.items()}
-    newest = {place: {"values": clean, "faults": faults}} if any(clean.values()) else {}
+    now = timezone.now().timestamp()
+    newest = {place: {"values": clean, "faults": faults, "at": now}} if any(clean.values()) else {}
     if fits := len(json.dumps(newest)) <= LONGEST_KEPT:
         kept |= newest
     while len(kept) > MOST_KEPT or len(json.dumps(kept)) > LONGEST_KEPT:
         del kept[next(iter(kept))]
-    request.session[KEPT] = kept
+    _store(request, kept)
     return fits
 
 
 def forget(request: HttpRequest, place: str) -> None:
-    request.session[KEPT] = {name: each for name, each in _all(request).items() if name != place}
+    _store(request, {name: each for name, each in _all(request).items() if name != place})
+
+
+def _store(request: HttpRequest, kept: dict[str, Any]) -> None:
+    request.session[KEPT] = conceal(json.dumps(kept)) if kept else ""
 
 
 def _all(request: HttpRequest) -> dict[str, Any]:
-    found: Mapping[str, Any] = request.session.get(KEPT, {})
-    return dict(found)
+    """Return what is kept and not too old, by its place; the oldest first."""
+    try:
+        kept: dict[str, Any] = json.loads(reveal(str(request.session[KEPT])))
+    except (KeyError, SecretUnreadable):
+        return {}
+    oldest = (timezone.now() - KEPT_FOR).timestamp()
+    return {place: each for place, each in kept.items() if each["at"] > oldest}

@@ -10,15 +10,19 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.utils.html import format_html
 
 from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.registry import PageRegistry, RowRegistry
 from accounts.models import User
-from agents.config.versions.faults import fault_of
+from accounts.tenancy.accounts import StatusChange
+from agents.config.versions.faults import fault_of, faults_of
 from agents.instances.services import instance_with_account
 from agents.models import AgentInstance, ConfigVersion
+
+FAULT_BADGE = "admin/instance/fault_badge.html"
 
 type Page = Callable[..., HttpResponseBase]
 
@@ -57,19 +61,45 @@ class InstancePage:
     def page(
         self, request: HttpRequest, instance: AgentInstance, name: str, title: str, **context: Any
     ) -> TemplateResponse:
+        may_change = self.admin.has_change_permission(request, instance)
         shared: dict[str, Any] = {
             "instance": instance,
             "folder": "/".join(instance.folder),
             "fault": fault_of(instance),
-            "may_change": self.admin.has_change_permission(request, instance),
+            "may_change": may_change,
         }
+        # Who may only look gets no form to send.
+        hidden = {} if may_change else {"form": None, "sent": None}
         template = f"admin/instance/{name}.html"
-        return self.admin.render_page(request, template, title, **(shared | context))
+        return self.admin.render_page(request, template, title, **(shared | context | hidden))
 
 
 def person(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
-def home(instance: AgentInstance) -> str:
-    return reverse("admin:agents_agentinstance_change", args=[instance.pk])
+def ask_about_status(
+    model_admin: PlatformModelAdmin[AgentInstance],
+    request: HttpRequest,
+    instances: list[AgentInstance],
+    change: StatusChange,
+    **sent: str,
+) -> TemplateResponse:
+    """Ask before agents are activated, deactivated or archived; they have their accounts."""
+    faults = faults_of(instances)
+
+    def said_of(instance: AgentInstance) -> str:
+        fault = {"fault": faults.get(instance.pk)}
+        badge = render_to_string(FAULT_BADGE, fault) if fault["fault"] else ""
+        return format_html("of {}, now {} {}", instance.account.slug, instance.status, badge)
+
+    of = str(instances[0]) if len(instances) == 1 else f"{len(instances)} agents"
+    return model_admin.ask_about(
+        request,
+        f"{change.verb} {of}?",
+        [(each, said_of(each)) for each in instances],
+        sent=sent,
+        verb=change.verb,
+        means=change.means,
+        is_dangerous=change.dangerous,
+    )

@@ -14,8 +14,9 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
 from accounts.admin.base import RecordAdmin
+from accounts.admin.formatting import row_address
 from agents.admin.forms import RollBackForm
-from agents.admin.page_base import InstancePage, compare_page, home, person
+from agents.admin.page_base import InstancePage, compare_page, person
 from agents.config import ConfigError
 from agents.config.effective_rows import Row
 from agents.config.layers import leaves
@@ -44,6 +45,7 @@ class ConfigVersionAdmin(RecordAdmin[ConfigVersion]):
     list_select_related = ["account", "agent_instance"]
     list_filter = ["account"]
     search_fields = ["digest__startswith"]
+    search_help_text = "How the version begins."
     detail_template = "admin/config_version/page.html"
 
     def detail_rows(self, request: HttpRequest) -> QuerySet[ConfigVersion]:
@@ -128,7 +130,7 @@ class PublicationPages(InstancePage):
                 form.add_error(None, str(error))
             else:
                 messages.success(request, f"Rolled back: number {made.number} is in force.")
-                return redirect(home(instance))
+                return redirect(row_address(instance))
         return self._roll_back_page(request, instance, number, form=form, stale=stale)
 
     def _roll_back_page(
@@ -147,7 +149,8 @@ class PublicationPages(InstancePage):
             instance,
             "roll_back",
             f"Roll {instance} back to {f'number {number}' if number else 'its files'}?",
-            form=form,
+            # What cannot be restored, or is in force already, has no form.
+            form=form if found.text and not found.problems else None,
             number=number,
             found=found,
             problems=excerpts_of(found.problems, text),

@@ -1,7 +1,7 @@
 """Encrypts secrets at rest under keys that can be rotated, each bound to the row it belongs to.
 
 SECRET_ENCRYPTION_KEYS lists the keys: the first one encrypts, all of them decrypt. What is not
-stored, such as a text in an address, is encrypted under SECRET_KEY.
+stored, such as a text in an address, or stands in a session is encrypted under SECRET_KEY.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def is_current(sealed: str) -> bool:
 
 
 def conceal(text: str) -> str:
-    """Encrypt and sign a text that an address holds for a while; it is safe in a URL."""
+    """Encrypt and sign a text that an address or a session holds; it is safe in a URL."""
     return _travel_box().encrypt(text.encode()).decode()
 
 

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin import registry
 from accounts.admin.base import NO_STORE, Extra
-from accounts.admin.formatting import badge
+from accounts.admin.formatting import badge, row_address
 from accounts.admin.lists.filters import FilterForm
 from accounts.admin.lists.keyset import KeysetAdmin
 from accounts.admin.site import own_page
@@ -95,7 +95,7 @@ def erase_person(request: HttpRequest) -> HttpResponseBase:
         if request.POST.get("previewed") == form.person.hash:
             receipt = _erase(request, form)
             if receipt.finished_at is not None:
-                return redirect("admin:sessions_app_erasure_change", receipt.pk)
+                return redirect(row_address(receipt))
             context |= {"receipt": receipt, "left": named(receipt.remaining)}
         found = survey(form.person)
         context |= {"found": found, "counts": named(found.counts), "previewed": form.person.hash}

@@ -8,7 +8,7 @@ from django import forms
 from django.db.models import Model, Q, QuerySet
 
 from accounts.admin.lists.filters import ACCOUNT, FROM, MOST_CHOICES, TO, FilterForm
-from accounts.admin.lists.private import LONGEST
+from accounts.admin.lists.private import SearchField
 from accounts.tenancy.accounts import account_named
 from agents.instances.services import instance_with_account, instances_of
 from salient.ids import parse_uuid
@@ -80,11 +80,8 @@ class SessionFilters(FilterForm):
     with_times = True
     private = frozenset({"q", "text"})
 
-    text = forms.CharField(
-        label="words",
-        required=False,
-        max_length=LONGEST,
-        help_text="Words in an account's messages: choose the account.",
+    text = SearchField(
+        label="words", help_text="Words in an account's messages: choose the account."
     )
     role = forms.ChoiceField(
         label="said by",

@@ -142,7 +142,11 @@ def _changed(request: HttpRequest, account: Account, user: User) -> dict[str, An
         return _hold(request, account, user)
     if wanted == "erase":
         return _erase(request, account, user)
-    return _set_days(request, account)
+    if wanted == "days":
+        return _set_days(request, account)
+    # Without its fields the first form means “for ever”: nothing is done that was not asked for.
+    messages.warning(request, "Nothing was changed: this page has no such form.")
+    return {}
 
 
 def _set_days(request: HttpRequest, account: Account) -> dict[str, Any]:
@@ -195,6 +199,8 @@ def _release(request: HttpRequest, account: Account, user: User) -> dict[str, An
         for hold in holds.holds_of(account.pk):
             if hold.pk == wanted and holds.release(hold, actor=user.email):
                 messages.success(request, "The hold is released.")
+                return {}
+    messages.warning(request, "There is no such hold any more.")
     return {}
 
 
@@ -227,6 +233,7 @@ class AccountErasureAdmin(RecordAdmin[AccountErasure]):
     detail_template = "admin/lifecycle/receipt.html"
     list_display = ["created_at", "slug", "state", "step", "reason", "actor"]
     search_fields = ["slug", "reason"]
+    search_help_text = "A part of a slug or of a reason."
 
     def detail(self, request: HttpRequest, row: AccountErasure) -> dict[str, Any]:
         return {

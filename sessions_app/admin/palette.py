@@ -13,16 +13,18 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path
 
 from accounts.admin import registry
 from accounts.admin.base import NO_STORE
+from accounts.admin.formatting import row_address
+from accounts.admin.lists.private import SearchField
 from salient.security.key_texts import without_secrets
-from sessions_app.conversations.look_up import LONGEST, Found, look_up
+from sessions_app.conversations.look_up import Found, look_up
 
 
 class FindForm(forms.Form):
-    text = forms.CharField(label="Find", max_length=LONGEST, required=False)
+    text = SearchField(label="Find")
 
 
 def find(request: HttpRequest) -> HttpResponse:
@@ -31,15 +33,17 @@ def find(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     form = FindForm(request.POST if request.method == "POST" else None)
     text = form.cleaned_data["text"] if form.is_valid() else ""
+    problem = " ".join(map(str, form.errors.get("text") or []))
     found = [_shown(each) for each in look_up(text, lambda model: may_see(request, model))]
     if request.POST.get("as") == "json":
-        return JsonResponse({"found": found}, headers=NO_STORE)
+        return JsonResponse({"found": found, "problem": problem}, headers=NO_STORE)
     context = {
         **admin.site.each_context(request),
         "title": "Find",
         "found": found,
         "text": without_secrets(text),
         "was_asked": bool(text.strip()),
+        "problem": problem,
     }
     return TemplateResponse(request, "admin/find.html", context, headers=NO_STORE)
 
@@ -50,9 +54,8 @@ def may_see(request: HttpRequest, model: type[Model]) -> bool:
 
 
 def _shown(found: Found) -> dict[str, Any]:
-    meta = found.row._meta
-    address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[found.row.pk])
-    return {"kind": found.kind, "name": found.name, "more": found.more, "href": address}
+    href = row_address(found.row)
+    return {"kind": found.kind, "name": found.name, "more": found.more, "href": href}
 
 
 def _box(_request: HttpRequest) -> dict[str, Any]:

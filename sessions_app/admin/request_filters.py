@@ -16,6 +16,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import QueryDict
 
 from accounts.admin.lists.filters import ACCOUNT, FROM, TO
+from accounts.admin.lists.private import SearchField
 from accounts.keys.services import keys_of
 from accounts.tenancy.accounts import account_named
 from agents.instances.services import instances_of
@@ -32,7 +33,7 @@ class RequestFilters(IdSearchForm):
     choices = ("completion_status", "cost_source")
 
     # "provider:model", as the usage figures name it.
-    model_name = forms.CharField(label="model", required=False)
+    model_name = SearchField(label="model")
     error = forms.ChoiceField(required=False)
     key = forms.ChoiceField(label="API key", required=False)
     latency_from = forms.DecimalField(

@@ -9,11 +9,11 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from accounts.admin.formatting import pretty_json
+from accounts.admin.formatting import pretty_json, row_address
 from accounts.admin.lists.filters import ACCOUNT, FROM, TO
 from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
 from accounts.audit.csv_export import csv_response, note_export
@@ -179,7 +179,7 @@ def caller_of(row: LLMRequest) -> dict[str, str]:
     key = find_key(key_id, row.account_id) if key_id else None
     if key is None:
         return {"kind": kind.replace("-", " ") or "unknown", "name": name, "address": ""}
-    address = reverse("admin:accounts_apikey_change", args=[key.pk])
+    address = row_address(key)
     return {"kind": "API key", "name": key.name, "address": address}
 
 

@@ -86,7 +86,7 @@ class MessageSearch:
         rows = self.hits().filter(
             session_id=session.pk, agent_instance_id=session.agent_instance_id
         )
-        return list(rows.only("created_at")[:MOST_IN_SESSION])[::-1]
+        return list(rows.only("created_at", "session_id")[:MOST_IN_SESSION])[::-1]
 
     def marked(self, messages: Iterable[UUID]) -> dict[UUID, SafeString]:
         """Return the whole texts of those of the messages that are hits, with the words marked."""

@@ -98,7 +98,8 @@ def with_better_answer(
     """Make a test chat of what led to an answer, with the one that it should have been.
 
     It has the user's last messages up to the question, and `contains` and `excludes` for the answer
-    to that. Call it inside a context. Raises NothingAsked where no message came before the answer.
+    to that. What is sent twice makes one. Call it inside a context. Raises NothingAsked where no
+    message came before the answer.
     """
     _hold(answer.account_id, answer.session_id)
     asked = questions_before(answer)
@@ -107,17 +108,21 @@ def with_better_answer(
     # Two at once would choose one name.
     lock_rows("saved chats", answer.account_id)
     nothing: dict[str, list[str]] = {"contains": [], "excludes": []}
-    return _made_from(
-        answer,
-        asked,
-        name=_free_name(answer),
+    last = {"contains": list(contains), "excludes": list(excludes)}
+    texts = {
+        "expected": [*(nothing for _ in asked[1:]), last],
+        "better_answers": [*("" for _ in asked[1:]), better],
+    }
+    same = SavedChat.objects.filter(
+        agent_instance_id=answer.agent_instance_id,
+        session_id=answer.session_id,
+        messages=asked,
         is_gate=is_gate,
-        expected=[
-            *(nothing for _ in asked[1:]),
-            {"contains": list(contains), "excludes": list(excludes)},
-        ],
-        better_answers=[*("" for _ in asked[1:]), better],
+        **texts,
     )
+    if (made := same.first()) is not None:
+        return made
+    return _made_from(answer, asked, name=_free_name(answer), is_gate=is_gate, **texts)
 
 
 class NothingAsked(Exception):

@@ -9,7 +9,7 @@ from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
-from django.db.models.functions import Left, Now
+from django.db.models.functions import Left, Lower, Now
 
 from accounts.models.foreign_keys import (
     account_constraint,
@@ -116,6 +116,9 @@ class Session(TenantModel):
         indexes = [
             models.Index(fields=["email"], name="ix_sessions_email"),
             models.Index(
+                Lower("email"), name="ix_sessions_address", condition=Q(email__isnull=False)
+            ),
+            models.Index(
                 fields=["copied_from"],
                 name="ix_sessions_copied_from",
                 condition=Q(copied_from__isnull=False),
@@ -165,11 +168,7 @@ class LLMRequest(TenantModel):
     agent_instance_slug = models.CharField(max_length=63, editable=False)
     agent_type = models.CharField(max_length=50, editable=False)
     session = models.ForeignKey(
-        Session,
-        models.DB_CASCADE,
-        related_name="llm_requests",
-        db_constraint=False,
-        db_index=False,
+        Session, models.DB_CASCADE, related_name="llm_requests", db_constraint=False, db_index=False
     )
     config_version = version_key()
     provider = models.CharField(max_length=50)
@@ -393,6 +392,7 @@ class Profile(TenantModel):
         ]
         indexes = [
             models.Index(fields=["email"], name="ix_profiles_email"),
+            models.Index(Lower("email"), name="ix_profiles_address"),
             models.Index(fields=["account"], name="ix_profiles_account"),
         ]
 

@@ -13,7 +13,7 @@ KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
         "accounts.tenancy.roles": 1,
         "salient.api.origins": 1,
         "salient.database.constraints": 12,
-        "salient.database.indexes": 4,
+        "salient.database.indexes": 5,
         "salient.database.key_changes": 1,
         "salient.database.sql_files": 19,
         "salient.ids": 7,

@@ -24,6 +24,7 @@ from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
 from accounts.limits import budgets
 from accounts.limits.status import limit_status
+from accounts.members.search import find_invitations, find_memberships, find_users
 from accounts.models import Account, Invitation, MemberRole, Membership, User
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_account, find_api_key
@@ -32,18 +33,19 @@ from agents.models import AgentInstance
 from benchmarks.big_data.fill import Size, fill, finish
 from benchmarks.big_data.rows import LONG_SESSION
 from salient.ttl import clear_caches
-from sessions_app.admin.filters import SessionFilters
+from sessions_app.admin.filters import FeedbackFilters, MessageFilters, SessionFilters
 from sessions_app.admin.request_filters import RequestFilters
 from sessions_app.api.schemas import HistoryIn
 from sessions_app.api.session_schemas import MessagesIn, Order, SessionsIn, SessionStatus
 from sessions_app.api.usage_schemas import UsageIn
 from sessions_app.conversations import history
+from sessions_app.conversations.erasure.persons import Person, survey
 from sessions_app.conversations.look_up import look_up
 from sessions_app.conversations.messages import read_messages
 from sessions_app.conversations.session_list import MOST_LOOKED_AT, list_sessions
 from sessions_app.conversations.sessions import delete_session
 from sessions_app.inputs.turn_input import TurnInput
-from sessions_app.models import CompletionStatus, LLMRequest, Session
+from sessions_app.models import CompletionStatus, LLMRequest, Message, MessageFeedback, Session
 from sessions_app.turns import turn as turns
 from sessions_app.turns.abandoned import settle_abandoned
 from sessions_app.turns.idempotency import Key, replay
@@ -97,6 +99,8 @@ PEOPLE = """
     FROM people;
     ANALYZE users, memberships, invitations
 """
+# Each conversation is of another person, as in life; here all of an account have one address.
+OWN_ADDRESSES = "ALTER TABLE sessions ALTER email SET (n_distinct = -1); ANALYZE sessions"
 FOUND_BY_ADDRESS = {User, Membership, Invitation, Session}
 # A turn touches some twenty rows, and their dead versions: each test is one transaction.
 TURN = 150
@@ -393,6 +397,48 @@ class QueryPlanTests(TurnFunctions, TestCase):
                 rows = [each.row for each in look_up(text, lambda model: model in FOUND_BY_ADDRESS)]
                 self.assertEqual({type(row) for row in rows}, found)
 
+    def test_people_in_the_staffs_lists(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(PEOPLE, [MANY_PEOPLE])
+        one = User.objects.filter(email="person-19999@late.example")
+        one.update(first_name="Zoe", last_name="Quist")
+        for text, indexes in (
+            ("person-19999@late", {"ix_users_email_start"}),
+            ("zoe", {"ix_users_first_name_start"}),
+            ("QUIST", {"ix_users_last_name_start"}),
+            ("zoe quist", {"ix_users_first_name_start"}),
+        ):
+            with self.subTest(text), platform_context(), self.reads_few(*indexes, rows=LISTED):
+                self.assertEqual(len(find_users(User.objects.all(), text, with_accounts=True)), 1)
+                self.assertEqual(len(find_memberships(Membership.objects.all(), text)), 1)
+        invited = "invited-19999@late.example"
+        with platform_context(), self.reads_few("ix_invitations_email", rows=LISTED):
+            self.assertEqual(len(find_invitations(Invitation.objects.all(), invited)), 1)
+
+    def test_ids_and_persons_in_the_staffs_lists(self) -> None:
+        def read() -> None:
+            session = self.session(end_user__isnull=False)
+            for form_class, model, moment, text in (
+                (SessionFilters, Session, "last_activity_at", str(session.pk)),
+                (SessionFilters, Session, "last_activity_at", "nobody@late.example"),
+                (RequestFilters, LLMRequest, "created_at", str(session.pk)),
+                (FeedbackFilters, MessageFeedback, "created_at", str(session.pk)),
+                (MessageFilters, Message, "created_at", str(session.pk)),
+            ):
+                # An end user may be an address: each agent's are looked up.
+                agents = SIZE.accounts * SIZE.instances_per_account if "@" in text else 0
+                with self.subTest(model=model, text=text), platform_context():
+                    form = form_class({"q": text}, model=model, moment=moment)
+                    self.assertTrue(form.is_valid())
+                    with self.reads_few(rows=3 * LISTED + 2 * agents):
+                        rows = form.queryset(model._default_manager.all())
+                        found = list(rows.order_by(f"-{moment}", "-id")[:51])
+                    self.assertTrue(found or "@" in text or model in {Message, MessageFeedback})
+
+        with connection.cursor() as cursor:
+            cursor.execute(OWN_ADDRESSES)
+        self.in_each_way(read)
+
     def test_an_agents_page_in_the_staffs_list(self) -> None:
         def read() -> None:
             query = {"agent_instance__id__exact": str(self.instance.pk)}
@@ -462,6 +508,27 @@ class QueryPlanTests(TurnFunctions, TestCase):
                     usage_of(caller, wanted)
 
         self.in_each_way(sum_up)
+
+    def test_a_persons_conversations_before_they_are_erased(self) -> None:
+        def look() -> None:
+            first, second = self.session(end_user=None), self.session(end_user__isnull=False)
+            user, _ = User.objects.get_or_create(email="dora@late.example")
+            with tenant_context(self.account.pk):
+                Session.objects.filter(pk=first.pk).update(email="Dora@Late.example")
+                Session.objects.filter(pk=second.pk).update(user=user)
+            for kind, value, least, indexes in (
+                ("email", user.email, 2, {"ix_sessions_address", "ix_sessions_email"}),
+                ("end_user", second.end_user or "", 1, {"ix_sessions_end_user"}),
+                ("session", str(first.pk), 1, set()),
+            ):
+                person = Person.read(self.account.pk, kind, value)
+                # Each conversation's rows are counted, table by table.
+                with self.subTest(kind), self.reads_few(*indexes, rows=20 * LISTED):
+                    self.assertGreaterEqual(survey(person).counts["sessions"], least)
+
+        with connection.cursor() as cursor:
+            cursor.execute(OWN_ADDRESSES)
+        self.in_each_way(look)
 
     def test_deleting_a_conversation(self) -> None:
         def forget() -> None:

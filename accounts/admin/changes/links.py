@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
+from accounts.admin.formatting import row_address
 from accounts.audit.log import model_of
 from accounts.models import AuditEntry
 from salient.cursor import Cursor
@@ -30,7 +31,6 @@ def page_of(site: admin.AdminSite, entry: AuditEntry | None) -> str | None:
     model = model_of(entry.object_type)
     if model is None or not site.is_registered(model) or entry.action == "deleted":
         return None
-    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
     if not entry.object_id:
-        return reverse(f"{name}_changelist")
-    return reverse(f"{name}_change", args=[entry.object_id])
+        return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return row_address(model, entry.object_id)

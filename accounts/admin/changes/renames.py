@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path
 
 from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.formatting import row_address
 from accounts.models import FormerSlug
 from salient.api.problems import Problem
 
@@ -86,7 +87,7 @@ class RenamableAdmin[M: Model](PlatformModelAdmin[M]):
     def _renamed(self, request: HttpRequest, row: M, slug: str) -> HttpResponse:
         text = f"The {self.renamed} is “{slug}” now. Old addresses lead to it."
         self.message_user(request, text, messages.SUCCESS)
-        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", row.pk)
+        return redirect(row_address(row))
 
     def _released(self, request: HttpRequest, row: M, slug: str) -> HttpResponse:
         if self.release(row, slug):

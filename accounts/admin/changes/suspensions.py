@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path
 
 from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.formatting import row_address
 from accounts.audit.reasons import LONGEST_REASON, clean_reason
 from accounts.tenancy.suspensions import NO_REASON, resume, suspend, suspension_of
 
@@ -79,9 +80,14 @@ class SuspendableAdmin[M: Model](PlatformModelAdmin[M]):
             done = suspend(row, form.cleaned_data["reason"])
             text = "suspended" if done else "was suspended already"
             return self._stopped(request, row, text, done=done)
-        title = f"Suspend {row}"
-        return self.render_page(
-            request, "admin/suspend.html", title, row=row, form=form, means=self.suspending
+        return self.ask_about(
+            request,
+            f"Suspend {row}",
+            [(row, "")],
+            verb="Suspend",
+            means=self.suspending,
+            is_dangerous=True,
+            form=form,
         )
 
     def resume_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
@@ -106,4 +112,4 @@ class SuspendableAdmin[M: Model](PlatformModelAdmin[M]):
             f"{self.opts.verbose_name} {row}: {text}.",
             messages.SUCCESS if done else messages.WARNING,
         )
-        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", row.pk)
+        return redirect(row_address(row))

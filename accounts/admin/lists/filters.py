@@ -14,10 +14,10 @@ from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from accounts.admin.lists.private import (
-    LONGEST,
     SEALED,
     SEARCHED,
     UNREADABLE,
+    SearchField,
     opened,
     without_texts,
 )
@@ -72,9 +72,7 @@ class FilterForm(forms.Form):
     def _shared_fields(self) -> dict[str, forms.Field]:
         fields: dict[str, forms.Field] = {}
         if self.search_label:
-            fields["q"] = forms.CharField(
-                label=self.search_label, required=False, max_length=LONGEST
-            )
+            fields["q"] = SearchField(label=self.search_label)
         fields[ACCOUNT] = _account_field()
         for name in self.choices:
             fields[f"{name}__exact"] = self._choice(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
@@ -10,15 +10,14 @@ from uuid import UUID
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError, transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_safe
-from psycopg.errors import QueryCanceled
 
 from accounts.admin.base import RecordAdmin
+from accounts.admin.lists.bounded import in_time
 from accounts.admin.lists.filters import FilterForm
 from accounts.audit.csv_export import Columns, Export, Right, csv_response, note_export
 from salient.cursor import Cursor, newer, older
@@ -100,17 +99,6 @@ class KeysetChangeList(ChangeList):
         return self.model_admin.export_address() + self.form.address()
 
 
-def in_time[Found](read: Callable[[], Found]) -> Found | None:
-    """Return what is read; None where the database stopped it, because it took too long."""
-    try:
-        with transaction.atomic():
-            return read()
-    except OperationalError as error:
-        if not isinstance(error.__cause__, QueryCanceled):
-            raise
-        return None
-
-
 def _cursor(text: str | None) -> Cursor | None:
     try:
         return Cursor.read(text) if text else None
@@ -164,6 +152,8 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
         """Send all rows that match the filters as CSV, the oldest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        if (led := self.lead_on(request)) is not None:
+            return led
         if (unknown := self.refuse_lookups(request)) is not None:
             return unknown
         form = self.filters(request.GET)

@@ -11,8 +11,10 @@ from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from accounts.admin.formatting import row_address
+from accounts.admin.lists.bounded import in_time
 from accounts.admin.lists.filters import FilterForm
-from accounts.admin.lists.keyset import KeysetAdmin, in_time
+from accounts.admin.lists.keyset import KeysetAdmin
 from salient.cursor import Cursor, newer, older
 
 # Where Django puts a list's filters in the addresses of its rows.
@@ -38,7 +40,7 @@ class Way:
         kept = request.GET[KEPT]
         results = reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist")
         found = in_time(partial(_neighbours, page, request, form, row)) or (None, None)
-        addresses = (_address(page, each, kept) for each in found)
+        addresses = (_address(each, kept) for each in found)
         return cls(form, kept, f"{results}?{kept}", *addresses)
 
 
@@ -61,8 +63,5 @@ def _neighbours(
     return before, older(rows, moment, place).order_by(f"-{moment}", "-id").first()
 
 
-def _address(page: KeysetAdmin[Any], row: Model | None, kept: str) -> str:
-    if row is None:
-        return ""
-    name = f"admin:{page.opts.app_label}_{page.opts.model_name}_change"
-    return f"{reverse(name, args=[row.pk])}?{urlencode({KEPT: kept})}"
+def _address(row: Model | None, kept: str) -> str:
+    return f"{row_address(row)}?{urlencode({KEPT: kept})}" if row is not None else ""

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
+from django import forms
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.contrib.admin.views.main import ChangeListSearchForm as SearchForm
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, QueryDict
 
+from accounts.admin.lists.bounded import in_time
 from salient.ids import parse_uuid
 from salient.security.encryption import SecretUnreadable, conceal, reveal
 
@@ -25,6 +29,7 @@ UNREADABLE = "What this address searches for cannot be read: search again."
 SEARCHED = frozenset({SEARCH_VAR})
 # An address has a longest length; the form says where a text is longer.
 LONGEST = 300
+TOO_LONG = f"This is too long: search for at most {LONGEST} characters."
 
 
 def without_texts(values: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
@@ -71,11 +76,26 @@ def opened(query: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any
     return values
 
 
+def texts_in(query: Mapping[str, Any], names: Collection[str]) -> dict[str, str]:
+    """Return the texts of an address by these names, with which a form is filled in."""
+    values = opened(query, names)
+    return {name: str(values[name]) for name in names if values.get(name)}
+
+
+class SearchField(forms.CharField):
+    """A text to search for. One that is too long is refused: with maxlength a browser cuts it."""
+
+    def __init__(self, **options: Any) -> None:
+        at_most = MaxLengthValidator(LONGEST, message=TOO_LONG)
+        super().__init__(required=False, validators=[at_most], **options)
+
+
 class OpenedSearch(SearchForm):
     """Reads the search of an address, where it may stand encrypted."""
 
     def __init__(self, query: Mapping[str, Any], **options: Any) -> None:
         super().__init__(opened(query, SEARCHED), **options)
+        self.fields = {SEARCH_VAR: SearchField(strip=False)}
 
     def clean(self) -> dict[str, Any]:
         if self.data.get(SEALED):
@@ -84,9 +104,24 @@ class OpenedSearch(SearchForm):
 
 
 class SearchedList(ChangeList):
-    """A list of Django's whose pages, orders and filters pass an encrypted search on."""
+    """A list of Django's whose pages, orders and filters pass an encrypted search on.
+
+    It reads and counts within bounds, and says so where they are reached.
+    """
 
     search_form_class = OpenedSearch
+    is_cut = is_too_slow = False
+
+    def get_results(self, request: HttpRequest) -> None:
+        if in_time(partial(self._read, request)) is None:
+            self.queryset, self.is_too_slow = self.queryset.none(), True
+            self._read(request)
+
+    def _read(self, request: HttpRequest) -> bool:
+        super().get_results(request)
+        self.is_cut = self.paginator.is_cut
+        self.result_list = list(self.result_list)
+        return True
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         found = super().get_filters_params(params)
@@ -95,6 +130,6 @@ class SearchedList(ChangeList):
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: Any = None
     ) -> QuerySet[Model, Model]:
-        """Return no row where the search cannot be read: “all” of an action would be every row."""
+        """Return no row for a search that is refused: “all” of an action would be every row."""
         rows = super().get_queryset(request, exclude_parameters)
-        return rows.none() if opened(request.GET, SEARCHED).get(SEALED) else rows
+        return rows if OpenedSearch(request.GET).is_valid() else rows.none()

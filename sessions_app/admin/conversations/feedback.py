@@ -12,7 +12,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
@@ -22,12 +22,12 @@ from accounts.admin.lists.keyset import KeysetAdmin
 from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import User
 from sessions_app.admin.badges import feedback_badge, rating_badge, status_name
-from sessions_app.admin.conversations.hits import AT
+from sessions_app.admin.conversations.hits import message_address
 from sessions_app.admin.conversations.texts import HidingChangeList, hidden, require_texts
 from sessions_app.admin.filters import FeedbackFilters
 from sessions_app.conversations import csv_columns
 from sessions_app.conversations.feedback import decide
-from sessions_app.models import FeedbackStatus, MessageFeedback
+from sessions_app.models import FeedbackStatus, Message, MessageFeedback
 
 SHOWN = 80
 DECIDE = "sessions_app.change_messagefeedback"
@@ -77,7 +77,7 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
         self.message_user(
             request, f"The feedback is marked: {status_name(status)}.", messages.SUCCESS
         )
-        return redirect(way_back(request, answer_address(row)))
+        return redirect(way_back(request, message_address(row.session_id, row.message_id)))
 
     def refuse_row(self, request: HttpRequest, row: MessageFeedback) -> HttpResponse | None:
         return require_texts(request, row.account_id, "sessions", row.session_id, "a comment")
@@ -104,14 +104,8 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
 
     @admin.display(description="session")
     def session_page(self, feedback: MessageFeedback) -> SafeString:
-        return link(answer_address(feedback), "the answer")
+        return link(message_address(feedback.session_id, feedback.message_id), "the answer")
 
     @admin.display(description="message")
     def message_page(self, feedback: MessageFeedback) -> SafeString:
-        return row_link("sessions_app_message", feedback.message_id)
-
-
-def answer_address(feedback: MessageFeedback) -> str:
-    """Return the address of the rated answer in its conversation."""
-    page = reverse("admin:sessions_app_session_change", args=[feedback.session_id])
-    return f"{page}?{AT}={feedback.message_id}#m-{feedback.message_id}"
+        return row_link(Message, feedback.message_id)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from accounts.admin.lists.keyset import KeysetAdmin, in_time
+from accounts.admin.formatting import row_address
+from accounts.admin.lists.bounded import in_time
+from accounts.admin.lists.keyset import KeysetAdmin
 from accounts.admin.lists.neighbours import KEPT, Way, kept_filters
 from sessions_app.admin.conversations.texts import open_accounts
 from sessions_app.admin.filters import SessionFilters
@@ -35,10 +38,16 @@ def to_first_hit(
     return HttpResponseRedirect(address(request, hits[-1])) if hits else None
 
 
+def message_address(session_id: UUID, message_id: UUID, **kept: str) -> str:
+    """Return the address of a message in its conversation."""
+    query = urlencode(kept | {AT: str(message_id)})
+    return f"{row_address(Session, session_id)}?{query}#m-{message_id}"
+
+
 def address(request: HttpRequest, message: Message) -> str:
     """Return the address of a message in the conversation, within the same search."""
     kept = {KEPT: request.GET[KEPT]} if KEPT in request.GET else {}
-    return f"{request.path}?{urlencode(kept | {AT: str(message.pk)})}#m-{message.pk}"
+    return message_address(message.session_id, message.pk, **kept)
 
 
 def way_through(

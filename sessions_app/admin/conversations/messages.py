@@ -20,7 +20,7 @@ from sessions_app.admin.conversations.texts import HidingChangeList, hidden, req
 from sessions_app.admin.filters import MessageFilters
 from sessions_app.conversations import csv_columns
 from sessions_app.conversations.origins import origin_of
-from sessions_app.models import Message
+from sessions_app.models import LLMRequest, Message, Session
 
 SHOWN = 80
 
@@ -90,9 +90,9 @@ class MessageAdmin(KeysetAdmin[Message]):
 
     @admin.display(description="session")
     def session_page(self, message: Message) -> SafeString:
-        return row_link("sessions_app_session", message.session_id)
+        return row_link(Session, message.session_id)
 
     @admin.display(description="LLM request")
     def request_page(self, message: Message) -> SafeString | None:
         key = message.llm_request_id
-        return row_link("sessions_app_llmrequest", key) if key else None
+        return row_link(LLMRequest, key) if key else None

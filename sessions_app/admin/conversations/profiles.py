@@ -21,7 +21,7 @@ from sessions_app.admin.conversations.texts import (
     open_accounts,
     require_texts,
 )
-from sessions_app.models import Profile
+from sessions_app.models import Profile, Session
 
 PERSONAL_FIELDS = [
     "customer_name",
@@ -93,4 +93,4 @@ class ProfileAdmin(HeldRowsAdmin[Profile]):
 
     @admin.display(description="session")
     def session_page(self, profile: Profile) -> SafeString:
-        return row_link("sessions_app_session", profile.session_id)
+        return row_link(Session, profile.session_id)

@@ -13,8 +13,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.admin.lists.bounded import in_time
 from accounts.admin.lists.filters import FilterForm
-from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList, in_time
+from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
 from accounts.admin.lists.private import opened
 from salient.cursor import Cursor
 from salient.formatting import spend

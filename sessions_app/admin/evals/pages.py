@@ -17,7 +17,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from accounts.admin.base import NO_STORE, PlatformModelAdmin, way_back
-from accounts.admin.formatting import link
+from accounts.admin.formatting import link, row_address
 from accounts.auth.staff_tokens import may_play, new_token, write_token
 from accounts.limits.registry import MAX_MESSAGE_BYTES
 from accounts.members.support_access import inline_form
@@ -27,6 +27,7 @@ from agents.config.versions import publishing
 from agents.instances.services import instance_with_account
 from agents.models import AgentInstance, ConfigVersion, InstanceStatus
 from salient.formatting import moment
+from sessions_app.admin.conversations.hits import message_address
 from sessions_app.admin.conversations.texts import hidden_chats, note_chat, require_texts
 from sessions_app.admin.evals.forms import NAME_TAKEN, BetterAnswerForm, FromSessionForm
 from sessions_app.evals import saved_chats
@@ -178,17 +179,16 @@ class EvalPages:
         messages.success(request, format_html(text, link(address, chat.name)))
         if "edit" in request.POST and request.user.has_perm(CHANGE_AGENTS):
             return redirect("admin:instance-configuration", answer.agent_instance_id)
-        home = reverse("admin:sessions_app_session_change", args=[answer.session_id])
-        return redirect(way_back(request, f"{home}?at={answer.pk}#m-{answer.pk}"))
+        return redirect(way_back(request, message_address(answer.session_id, answer.pk)))
 
     def _copied(self, request: HttpRequest, session: Session, data: dict[str, Any]) -> HttpResponse:
         try:
             chat = saved_chats.from_session(session, data["name"], is_gate=data["is_gate"])
         except saved_chats.NothingAsked:
             messages.error(request, "The messages were deleted.")
-            return redirect("admin:sessions_app_session_change", session.pk)
+            return redirect(row_address(session))
         messages.success(request, "The test chat is made. Add what its answers must contain.")
-        return redirect("admin:sessions_app_savedchat_change", chat.pk)
+        return redirect(row_address(chat))
 
     def _from_session(self, request: HttpRequest, session: Session) -> HttpResponse:
         texts = saved_chats.user_messages(session)

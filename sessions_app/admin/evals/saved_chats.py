@@ -35,6 +35,7 @@ class SavedChatAdmin(HeldRowsAdmin[SavedChat]):
     list_filter = ["is_gate", "account"]
     list_select_related = ["account", "agent_instance"]
     search_fields = ["name", "agent_instance__instance_slug", "account__slug"]
+    search_help_text = "A part of a name, or of an agent's or account's slug."
     list_numbers = ("turns",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SavedChat]:

@@ -10,9 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from django.urls import reverse
 
 from accounts.admin import registry
+from accounts.admin.formatting import row_address
 from accounts.limits.overview import Bar, account_bars
 from accounts.models import Account, User
 from accounts.tenancy.accounts import find_accounts
@@ -180,12 +180,9 @@ def top_accounts(found: Mapping[UUID, Figures]) -> list[TopAccount]:
     accounts = {account.pk: account for account in find_accounts(order)}
     bars = account_bars(order)
     return [
-        TopAccount(accounts[key], found[key], bars.get(key), account_page(key)) for key in order
+        TopAccount(accounts[key], found[key], bars.get(key), row_address(Account, key))
+        for key in order
     ]
-
-
-def account_page(account_id: UUID) -> str:
-    return reverse("admin:accounts_account_change", args=[account_id])
 
 
 registry.overview.add(overview, figures="admin/overview/figures.html")

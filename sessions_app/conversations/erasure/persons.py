@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from copy import replace
 from dataclasses import dataclass
 from itertools import batched
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db.models import Case, CharField, Exists, IntegerField, OuterRef, Q, QuerySet, When
+from django.db.models import Case, CharField, Exists, IntegerField, OuterRef, QuerySet, When
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Lower
 from django.utils.crypto import salted_hmac
 
 from accounts.models import User, WebhookDelivery
-from accounts.tenancy.context import tenant_context
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance
 from sessions_app.models import (
     Erasure,
@@ -39,13 +40,24 @@ COUNTED_AT_ONCE = 500
 type Counts = dict[str, int]
 
 
+class Known(NamedTuple):
+    """How an address is spelled in the account's rows, and the users who have it."""
+
+    spellings: Collection[str] = ()
+    users: Collection[UUID] = ()
+
+
+NOTHING_KNOWN = Known()
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One identifier in one account."""
+    """One identifier in one account; an address is looked up first, by `found()`."""
 
     account_id: UUID
     kind: IdentifierKind
     value: str
+    known: Known = NOTHING_KNOWN
 
     @classmethod
     def read(cls, account_id: UUID, kind: str, text: str) -> Self:
@@ -72,7 +84,7 @@ class Person:
         return salted_hmac("sessions_app.erasure", text, algorithm="sha256").hexdigest()
 
     def sessions(self) -> QuerySet[Session]:
-        """Return the person's sessions that are not deleted; inside a context.
+        """Return the sessions of a `found()` person that are not deleted; inside a context.
 
         The one that is the identifier comes last: by it the others are found.
         """
@@ -82,38 +94,47 @@ class Person:
             default=0,
             output_field=IntegerField(),
         )
-        found: QuerySet[Session] = rows.filter(self._own()).order_by(last, "pk")
-        return found
+        # Each part by its index: joined by OR, or as a subquery whose rows the planner guesses at,
+        # they would read all of the account's sessions.
+        ids = {pk for part in self._parts() for pk in part}
+        theirs: QuerySet[Session] = rows.filter(pk__in=ids).order_by(last, "pk")
+        return theirs
 
-    def _own(self) -> Q:
+    def _parts(self) -> Iterator[QuerySet[Any, Any]]:
+        """Yield the ids of the person's sessions, by each way in which they are theirs."""
+        sessions = (
+            Session.objects.filter(account_id=self.account_id)
+            .order_by()
+            .values_list("pk", flat=True)
+        )
         match self.kind:
             case IdentifierKind.EMAIL:
-                profiles = Profile.objects.filter(email__iexact=self.value)
-                people = User.objects.filter(email__iexact=self.value)
-                return (
-                    Q(email__iexact=self.value)
-                    | Q(pk__in=profiles.values("session_id"))
-                    | Q(user_id__in=people.values("pk"))
-                )
+                yield sessions.filter(email__in=self.known.spellings)
+                yield sessions.filter(user_id__in=self.known.users)
+                profiles = Profile.objects.filter(account_id=self.account_id)
+                profiles = profiles.filter(email__in=self.known.spellings)
+                yield profiles.order_by().values_list("session_id", flat=True)
             case IdentifierKind.END_USER:
                 # End users are indexed within their agent.
                 agents = AgentInstance.objects.filter(account_id=self.account_id).order_by()
-                return Q(agent_instance_id__in=agents.values("pk"), end_user=self.value)
-        return Q(pk=self.value) | self._of_visitor()
+                yield sessions.filter(
+                    agent_instance_id__in=agents.values("pk"), end_user=self.value
+                )
+            case _:
+                yield sessions.filter(pk=self.value)
+                yield from self._of_visitor()
 
-    def _of_visitor(self) -> Q:
-        """Return the condition for the threads of the visitor whose session is named.
+    def _of_visitor(self) -> Iterator[QuerySet[Any, Any]]:
+        """Yield the ids of the threads of the visitor whose session is named.
 
         Chat pages send each message with an Idempotency-Key, by which a caller's turns are indexed.
         """
         turns = LLMRequest.objects.filter(session_id=self.value, caller__startswith="visitor:")
-        callers = set(turns.values_list("caller", flat=True))
-        if not callers:
-            return Q(pk=None)
-        own = LLMRequest.objects.filter(
-            account_id=self.account_id, caller__in=callers, idempotency_key__isnull=False
-        )
-        return Q(pk__in=own.order_by().values("session_id"))
+        if callers := set(turns.values_list("caller", flat=True)):
+            own = LLMRequest.objects.filter(
+                account_id=self.account_id, caller__in=callers, idempotency_key__isnull=False
+            )
+            yield own.order_by().values_list("session_id", flat=True)
 
     def quiet_sessions(self) -> QuerySet[Session]:
         """Return those of the sessions in which no turn runs."""
@@ -121,6 +142,27 @@ class Person:
             account_id=OuterRef("account_id"), session_id=OuterRef("pk")
         )
         return self.sessions().filter(~Exists(running))
+
+
+def found(person: Person) -> Person:
+    """Return the person with what their address is found by; outside of any context.
+
+    An address is compared in lower case. Under a tenant's policies no index does that, so its
+    spellings in the account's rows are looked up as the platform.
+    """
+    if person.kind != IdentifierKind.EMAIL:
+        return person
+    with platform_context():
+        spellings: set[str] = set()
+        for model in (Session, Profile):
+            rows: Any = model._default_manager.order_by().alias(folded=Lower("email"))
+            rows = rows.filter(folded=person.value).values_list("account_id", "email").distinct()
+            # Few rows have the address in any account; the account's own rows are many.
+            spellings.update(email for account_id, email in rows if account_id == person.account_id)
+        users = User.objects.alias(folded=Lower("email")).filter(folded=person.value)
+        return replace(
+            person, known=Known(spellings, frozenset(users.values_list("pk", flat=True)))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +180,10 @@ class Survey:
 
 def survey(person: Person) -> Survey:
     """Look what would be erased, and change nothing."""
+    person = found(person)
     with tenant_context(person.account_id):
         ids = list(person.sessions().values_list("pk", flat=True))
-        running = LLMRequest.objects.running().filter(session_id__in=person.sessions().values("pk"))
+        running = LLMRequest.objects.running().filter(session_id__in=ids)
         earlier = Erasure.objects.filter(person_hash=person.hash).order_by("-created_at", "-id")
         return Survey(counts_of(with_copies(ids)), running.count(), list(earlier[:10]))
 

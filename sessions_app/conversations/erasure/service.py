@@ -28,6 +28,7 @@ from sessions_app.conversations.erasure.persons import (
     Person,
     added,
     counts_of,
+    found,
     with_copies,
 )
 from sessions_app.conversations.sessions import leave_tombstone
@@ -64,6 +65,7 @@ def check_reason(person: Person, reason: str) -> str:
 
 def check_holds(person: Person) -> None:
     """Raise ValidationError where a legal hold forbids erasing the person; the log notes it."""
+    person = found(person)
     with tenant_context(person.account_id):
         holds = holds_of(person.account_id)
         covered = with_hold(person.sessions()).count()
@@ -90,6 +92,7 @@ def erase(person: Person, *, reason: str, actor: str, seconds: float | None = No
     reason = check_reason(person, reason)
     check_holds(person)
     receipt_id = _begin(person, reason, actor)
+    person = found(person)
     _cancel(person)
     end = None if seconds is None else time.monotonic() + seconds
     try:
@@ -144,7 +147,8 @@ def _steps(person: Person, receipt_id: UUID) -> Iterator[None]:
     """Do all of it, one transaction a step."""
     while _erase_some(person, receipt_id):
         yield
-    while _look_on(person, receipt_id):
+    # Whoever was named by another spelling meanwhile is counted at the end.
+    while _look_on(found(person), receipt_id):
         yield
 
 
@@ -205,11 +209,11 @@ def _look_on(person: Person, receipt_id: UUID) -> bool:
             await_placing(person.account_id)
             if holds_of(person.account_id).exists():
                 raise Held("A text that names the person")
-        found = look(person, place, position["after"])
-        if found.ids:
-            _note(person, receipt, place, found.ids, masks=masks)
-        at = position["place"] + (found.after is None)
-        receipt.position = {"place": at, "after": found.after}
+        page = look(person, place, position["after"])
+        if page.ids:
+            _note(person, receipt, place, page.ids, masks=masks)
+        at = position["place"] + (page.after is None)
+        receipt.position = {"place": at, "after": page.after}
         receipt.save(update_fields=["masked", "remaining", "kept", "position"])
     return True
 
@@ -229,7 +233,7 @@ def _finish(person: Person, receipt: Erasure) -> None:
     """Count what is left of the person's own rows; the receipt is finished if that is nothing."""
     left = counts_of(with_copies(person.sessions().values_list("pk", flat=True)))
     if person.kind == IdentifierKind.EMAIL:
-        profiles = Profile.objects.filter(email__iexact=person.value).count()
+        profiles = Profile.objects.filter(email__in=person.known.spellings).count()
         left["profiles"] = max(left.get("profiles", 0), profiles)
     elif person.kind == IdentifierKind.SESSION:
         left = left or counts_of([UUID(person.value)])

@@ -12,7 +12,7 @@ from accounts.models import Account
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.management.look_up import find_instance
 from salient.management.base import Misused, Refused, ReportingCommand
-from sessions_app.conversations.erasure.persons import Person
+from sessions_app.conversations.erasure.persons import Person, found
 from sessions_app.models import IdentifierKind, LegalHold
 from sessions_app.operations.lifecycle import holds
 
@@ -90,12 +90,12 @@ def _sessions(account: Account, options: Mapping[str, Any]) -> list[UUID]:
     text = options["email"] or options["end_user"]
     if not text:
         return []
-    person = Person.read(account.pk, kind, text)
+    person = found(Person.read(account.pk, kind, text))
     with tenant_context(account.pk):
-        found = list(person.sessions().values_list("pk", flat=True))
-    if not found:
+        theirs = list(person.sessions().values_list("pk", flat=True))
+    if not theirs:
         raise ValidationError("The person has no sessions in this account.")
-    return found
+    return theirs
 
 
 def _release(account: Account, text: str, *, done: bool) -> None:

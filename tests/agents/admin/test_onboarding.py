@@ -10,16 +10,19 @@ from typing import Any
 from unittest.mock import patch
 
 from django.contrib.auth.models import Permission
+from django.contrib.sessions.models import Session
 from django.core import mail
 from django.test import TestCase, override_settings
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.auth.key_text import new_key
 from accounts.models import Account, ApiKey, AuditEntry, Budget, Invitation
 from accounts.tenancy.context import platform_context
-from agents.admin.onboarding_kept import KEPT, LONGEST_KEPT, MOST_KEPT
+from agents.admin.onboarding_kept import KEPT, KEPT_FOR, LONGEST_KEPT, MOST_KEPT
 from agents.instances.templates import TEMPLATES
 from agents.models import AgentInstance
+from salient.security.encryption import reveal
 from tests.support.factories import make_account, make_user
 from tests.support.people import make_root
 
@@ -144,11 +147,28 @@ class OnboardingTests(TestCase):
         self.assertNotContains(page, 'value="Bot"')
         self.assertContains(page, 'value="-1"')
 
+    def kept(self) -> dict[str, Any]:
+        sealed = self.client.session[KEPT]
+        return dict(json.loads(reveal(sealed))) if sealed else {}
+
+    def test_what_is_kept_cannot_be_read_in_the_session_and_ends_after_a_week(self) -> None:
+        typed = {"owner-email": "ann@walkers.example", "agent-system_prompt": "Our secret sauce"}
+        self.send(typed)
+        stored = Session.objects.get(pk=self.client.session.session_key).get_decoded()
+        for text in typed.values():
+            self.assertContains(self.get(), text)
+            self.assertNotIn(text, str(stored))
+        late = timezone.now() + KEPT_FOR
+        with patch("agents.admin.onboarding_kept.timezone.now", return_value=late):
+            page = self.get()
+        for text in typed.values():
+            self.assertNotContains(page, text)
+
     def test_what_is_kept_is_bounded_and_holds_no_secret(self) -> None:
         secret = new_key().text
         for number in range(MOST_KEPT + 5):
             self.send({"begun": f"{number:012x}", "agent-name": f"{number} {secret}"})
-        kept = self.client.session[KEPT]
+        kept = self.kept()
         self.assertEqual(len(kept), MOST_KEPT)
         self.assertNotIn(secret[-38:], json.dumps(kept))
         self.assertIn("24 sal_sk_", json.dumps(kept))
@@ -156,17 +176,17 @@ class OnboardingTests(TestCase):
         for number in range(4):
             self.send({"begun": f"{number:012x}", "agent-system_prompt": long})
         others = [f"{n:012x}" for n in (2, 3)]
-        self.assertEqual(list(self.client.session[KEPT]), others)
+        self.assertEqual(list(self.kept()), others)
         page = self.send({"begun": "0" * 12, "agent-system_prompt": 3 * long})
         self.assertContains(page, "too long to be kept")
-        self.assertEqual(list(self.client.session[KEPT]), others)
+        self.assertEqual(list(self.kept()), others)
 
     def test_a_customer_is_begun_no_more_when_all_is_taken_out(self) -> None:
         begun = {"begun": self.begun(), "agent-template": "service", "shown": "agent"}
         self.send(begun | {"agent-name": "Bot"})
-        self.assertEqual(list(self.client.session[KEPT]), [begun["begun"]])
+        self.assertEqual(list(self.kept()), [begun["begun"]])
         self.send(begun | {"agent-name": ""})
-        self.assertEqual(self.client.session[KEPT], {})
+        self.assertEqual(self.kept(), {})
 
     def test_of_two_at_once_the_second_keeps_its_words(self) -> None:
         with patch.object(Account, "full_clean"):

@@ -9,6 +9,7 @@ from datetime import timedelta
 from unittest import mock
 
 from asgiref.sync import async_to_sync
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.tasks import TaskResultStatus
@@ -27,6 +28,7 @@ from tests.support.commands import refusal
 from tests.support.servers.otlp_sink import OTLPSink
 
 NAMES = {
+    "accounts.management.jobs.forget_ended_sessions",
     "accounts.management.jobs.forget_old_refusals",
     "accounts.management.jobs.forget_past_limits",
     "accounts.management.jobs.tidy_webhook_log",
@@ -52,6 +54,13 @@ class JobTests(TransactionTestCase):
         self.assertEqual(jobs.plan(), len(NAMES))
         self.assertEqual(jobs.plan(), 0)
         self.assertEqual(waiting(), sorted(NAMES))
+
+    def test_sessions_of_browsers_are_deleted_when_they_have_ended(self) -> None:
+        now = timezone.now()
+        for key, age in (("ended", timedelta(days=-1)), ("lives", timedelta(days=1))):
+            Session.objects.create(session_key=key, session_data="", expire_date=now + age)
+        accounts.management.jobs.forget_ended_sessions.call()
+        self.assertEqual(list(Session.objects.values_list("pk", flat=True)), ["lives"])
 
     def test_workers_that_plan_at_once_plan_once(self) -> None:
         added: list[int] = []

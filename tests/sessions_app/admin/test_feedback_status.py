@@ -212,6 +212,8 @@ class BetterAnswerTests(AnswerCase):
         sent = {"better": "Thirty days.", "contains": "thirty", "excludes": "ten", "is_gate": "on"}
         done = self.post(self.form, **sent, next=f"{self.page}?at=7")
         self.assertEqual(done["Location"], f"{self.page}?at=7")
+        # Sent twice, it makes one.
+        self.post(self.form, **sent)
         chat = self.made()
         self.assertEqual(chat.messages, ["Hello", "How long may I return shoes?"])
         self.assertEqual(chat.better_answers, ["", "Thirty days."])

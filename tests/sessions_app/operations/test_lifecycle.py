@@ -541,6 +541,14 @@ class PageTests(World):
         jobs.apply_retention.func()
         self.assertIn("1 conversation erased so far", self.send(do="release"))
 
+    def test_a_form_that_there_is_not_changes_nothing(self) -> None:
+        self.send(do="days", texts="30", figures="")
+        for fields in ({}, {"do": "dayz"}, {"do": ""}):
+            self.assertIn("Nothing was changed", self.send(**fields))
+        with platform_context():
+            self.assertEqual(Retention.objects.get().texts_days, 30)
+        self.assertIn("no such hold any more", self.send(do="release", hold=uuid7()))
+
     def test_holds_are_placed_and_released(self) -> None:
         session = self.conversation(1)
         self.assertIn("no such session", self.send(do="hold", session=uuid7(), reason="F 9"))

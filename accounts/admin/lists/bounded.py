@@ -1,0 +1,78 @@
+"""What keeps a list from reading a large table whole: its time, and what it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin import ActionLocation
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db import OperationalError, transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from psycopg.errors import QueryCanceled
+
+# So many rows of a list are counted and paged through.
+MOST_COUNTED = 5_000
+
+
+class BoundedPaginator(Paginator[Any]):
+    """Counts the rows up to MOST_COUNTED; further ones are found by searching."""
+
+    @cached_property
+    def is_cut(self) -> bool:
+        return self._counted > MOST_COUNTED
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._counted, MOST_COUNTED)
+
+    @cached_property
+    def _counted(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[: MOST_COUNTED + 1].count())
+
+
+class BoundedList[M: Model](admin.ModelAdmin[M]):
+    """A list that is counted within bounds, and whose actions take rows of it alone."""
+
+    paginator = BoundedPaginator
+
+    def response_action(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Any],
+        action_location: ActionLocation = ActionLocation.CHANGE_LIST,
+    ) -> HttpResponse | None:
+        """Refuse ids that are none, and “all” of more rows than were counted."""
+        problem = ""
+        if request.POST.get("select_across") == "1" and BoundedPaginator(queryset, 1).is_cut:
+            problem = f"These are more than {MOST_COUNTED:,} rows: search or filter first."
+        elif not all(map(self._may_be_id, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+            problem = "Choose rows of this list."
+        if not problem:
+            return super().response_action(request, queryset, action_location)
+        self.message_user(request, problem, messages.WARNING)
+        return HttpResponseRedirect(request.get_full_path())
+
+    def _may_be_id(self, text: str) -> bool:
+        try:
+            self.opts.pk.to_python(text)
+        except ValidationError:
+            return False
+        return True
+
+
+def in_time[Found](read: Callable[[], Found]) -> Found | None:
+    """Return what is read; None where the database stopped it, because it took too long."""
+    try:
+        with transaction.atomic():
+            return read()
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        return None
