@@ -40,7 +40,9 @@ FUNCTIONS = """
         LANGUAGE sql AS '';
     CREATE FUNCTION truncate_local_data_after_distributing_table(regclass) RETURNS void
         LANGUAGE sql AS '';
-    CREATE FUNCTION run_command_on_workers(text) RETURNS void LANGUAGE sql AS ''
+    CREATE FUNCTION run_command_on_workers(text, OUT nodename text, OUT nodeport integer,
+        OUT success boolean, OUT result text) RETURNS SETOF record
+        LANGUAGE sql AS $$ SELECT 'there', 5433, position('LOGIN' IN $1) = 0, 'no right' $$
 """
 
 
