@@ -58,9 +58,18 @@ def fingerprints(account: FixtureAccount) -> dict[str, str]:
     return found
 
 
-def sql_leaks(ours: FixtureAccount, theirs: FixtureAccount, probes: Counter[str]) -> Iterator[str]:
+def rows_to_forge(theirs: FixtureAccount) -> dict[str, dict[str, Any]]:
+    """Read a row of each table, before a server's jobs remove those that have had their time."""
+    return {table: row_to_forge(theirs.account.pk, table) for table in tables()}
+
+
+def sql_leaks(
+    ours: FixtureAccount,
+    theirs: FixtureAccount,
+    forged: dict[str, dict[str, Any]],
+    probes: Counter[str],
+) -> Iterator[str]:
     """Yield what the database did not refuse."""
-    forged = {table: row_to_forge(theirs.account.pk, table) for table in tables()}
     found: list[str] = []
     with suppress(Undo), tenant_context(ours.account.pk):
         for what, attempt in _attempts(ours, theirs, forged):
