@@ -98,7 +98,7 @@ def apply(connection: BaseDatabaseWrapper) -> int:
 
 
 def _run(database: Database, statement: str) -> str:
-    """Run it, and return what failed on a worker: Citus raises no error for that, "" for nothing."""
+    """Run it, and return what failed on a worker, for which Citus raises no error; else ""."""
     if not statement.startswith(ON_WORKERS):
         database.run(statement)
         return ""

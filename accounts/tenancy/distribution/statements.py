@@ -158,11 +158,13 @@ def _logins(database: Database) -> Iterator[str]:
     """
     [(name,)] = database.rows("SELECT quote_ident(current_database())")
     for role in ROLES:
+        # One statement: of several Citus tells only what came of the first.
         yield (
-            # One statement: of several Citus tells only what came of the first.
-            f"{ON_WORKERS}$workers$DO $$ BEGIN SET LOCAL citus.enable_alter_role_propagation TO off; "
+            f"{ON_WORKERS}$workers$DO $$ BEGIN "
+            "SET LOCAL citus.enable_alter_role_propagation TO off; "
             "SET LOCAL citus.enable_ddl_propagation TO off; "
-            f"ALTER ROLE {role} LOGIN; GRANT CONNECT ON DATABASE {name} TO {role}; END $$ $workers$)"
+            f"ALTER ROLE {role} LOGIN; GRANT CONNECT ON DATABASE {name} TO {role}; "
+            "END $$ $workers$)"
         )
 
 
