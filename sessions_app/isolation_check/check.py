@@ -28,7 +28,7 @@ from salient.api.test_client import Answer, call
 from salient.management.base import Refused
 from salient.ttl import clear_caches
 from sessions_app.isolation_check.accounts import FixtureAccount, freeze_last_used, two_accounts
-from sessions_app.isolation_check.sql_probes import fingerprints, sql_leaks
+from sessions_app.isolation_check.sql_probes import fingerprints, rows_to_forge, sql_leaks
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -112,6 +112,7 @@ class IsolationCheck:
         }
 
     def run(self) -> None:
+        forged = rows_to_forge(self.theirs)
         self.expect_own_history()
         freeze_last_used()
         before = fingerprints(self.theirs)
@@ -119,7 +120,7 @@ class IsolationCheck:
         async_to_sync(self.try_routes)()
         async_to_sync(self.try_admin)([*admin_pages(self.theirs)])
         self.try_commands()
-        self.report.leaks += sql_leaks(self.ours, self.theirs, self.report.probes)
+        self.report.leaks += sql_leaks(self.ours, self.theirs, forged, self.report.probes)
         for table, digest in fingerprints(self.theirs).items():
             if digest != before[table]:
                 self.report.leaks.append(f"rows of the other account in {table} have changed")

@@ -19,10 +19,11 @@ from sessions_app.usage.rollup import DAY_OF_MOMENT, LONGEST_TURN, MOMENT, PARTS
 
 MOST_REQUESTS = 100_000
 
-# A look-up of the session by its key, for each request: a join may read all accounts' sessions.
+# A look-up of the session by its key, for each request: a join may read all accounts' sessions. By
+# the account itself, without which a cluster cannot send it to the account's worker.
 _OF_SESSION = """(
     SELECT {} FROM sessions
-    WHERE sessions.account_id = llm_requests.account_id AND sessions.id = llm_requests.session_id
+    WHERE sessions.account_id = %(account)s AND sessions.id = llm_requests.session_id
 )"""
 _END_USER = _OF_SESSION.format("sessions.end_user")
 

@@ -19,6 +19,7 @@ from django.db import connection
 from accounts.limits.quotas import lock_account
 from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import LATENCY_BUCKETS
+from sessions_app.usage import totals
 from sessions_app.usage.queries import start_of
 
 # A statement reads an account's whole ledger, which may take longer than a page may.
@@ -176,8 +177,10 @@ def _rebuild_past(account_id: UUID, since: date) -> date:
         values = {"account": account_id, "first": since, "end": recent}
         values |= {"since": start_of(since), "until": start_of(recent)}
         _rows(_ONE_REBUILD_AT_ONCE, values | {"account": str(account_id)})
+        totals.forget(account_id)
         _rows(_FORGET, values)
         _rows(INSERT_DAYS.format(which=_WITHIN), values)
+        totals.forget(account_id)
     return recent  # type: ignore[no-any-return]
 
 

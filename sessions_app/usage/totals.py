@@ -2,7 +2,8 @@
 
 A turn counts in the day in which it is settled, so that no turn adds to a day before yesterday. If
 such a day changes all the same (a rebuilt roll-up, an erased account), a trigger of usage_days
-deletes its sums (sql/app_forget_totals.sql); it waits for a transaction that is summing.
+deletes its sums (sql/app_forget_totals.sql); it waits for a transaction that is summing. On a
+cluster, whose triggers reach no other server's rows, whoever changes it calls `forget`.
 """
 
 from __future__ import annotations
@@ -113,6 +114,19 @@ def store(days: Days, *, most: int = MOST_AT_ONCE) -> int:
             return 0
         cursor.execute(INSERT.format(which="day = ANY(%(days)s)"), {"days": missing})
     return len(missing)
+
+
+def forget(account_id: UUID) -> None:
+    """Delete the sums of the account's days on a cluster, in the transaction that changes them.
+
+    Call it in the platform context: before its rows are deleted, after they are written.
+    """
+    if not settings.DATABASE_DISTRIBUTED:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
+    days = list(UsageDay.objects.filter(account_id=account_id).values_list("day", flat=True))
+    UsageTotal.objects.filter(day__in={*days}).delete()
 
 
 def store_all() -> None:

@@ -6,7 +6,6 @@ an injection could, too (`ArbitrarySqlTests` shows exactly what).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -41,6 +40,7 @@ from accounts.tenancy.lookups import find_account, find_api_key
 from accounts.tenancy.roles import TENANT_RIGHTS
 from agents.models import AgentInstance, ConfigVersion
 from salient.ids import uuid7
+from sessions_app.isolation_check.sql_probes import forge, row_to_forge
 from sessions_app.models import LLMRequest, Message, Session
 from tests.support.api_client import ApiClient
 from tests.support.database import sql_guard
@@ -225,19 +225,11 @@ class WritingTests(TwoAccounts):
     def test_a_forged_row_is_refused_in_every_table(self) -> None:
         for model in TENANT_MODELS:
             table = model._meta.db_table
-            with platform_context():
-                [(row,)] = rows(
-                    f"SELECT row_to_json(t)::text FROM {table} t WHERE account_id = %s LIMIT 1",  # noqa: S608
-                    [self.other],
-                )
-            forged = json.loads(row)
-            if "id" in forged:
-                forged["id"] = str(uuid7())
-            query = f"INSERT INTO {table} SELECT * FROM json_populate_record(NULL::{table}, %s)"  # noqa: S608
+            forged = row_to_forge(self.other, table)
             with self.subTest(table):
                 may = "INSERT" in TENANT_RIGHTS[table]
                 self.assert_refused(
-                    lambda: rows(query, [json.dumps(forged)]),  # noqa: B023
+                    lambda: forge(table, forged),  # noqa: B023
                     "violates row-level security" if may else "permission denied",
                 )
 

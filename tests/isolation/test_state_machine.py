@@ -401,7 +401,8 @@ class ThreeAccounts(Start, RuleBasedStateMachine):
             assert (
                 self.rows(
                     f"SELECT t.id FROM {table} t JOIN accounts a ON a.id = t.account_id "  # noqa: S608
-                    "JOIN agent_instances i ON i.id = t.agent_instance_id "
+                    "JOIN agent_instances i ON i.account_id = t.account_id "
+                    "AND i.id = t.agent_instance_id "
                     "WHERE (t.account_slug, t.agent_instance_slug) <> (a.slug, i.instance_slug)"
                 )
                 == []

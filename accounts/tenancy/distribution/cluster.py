@@ -8,7 +8,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from accounts.tenancy.distribution.findings import findings, missing_tables
-from accounts.tenancy.distribution.statements import ERASES, one_line, statements
+from accounts.tenancy.distribution.statements import ERASES, ON_WORKERS, one_line, statements
 from accounts.tenancy.distribution.tables import LOCAL_TABLES, distributed_tables
 from accounts.tenancy.roles import Database, grant_rights
 from salient.database import DatabaseProblem
@@ -83,17 +83,27 @@ def apply(connection: BaseDatabaseWrapper) -> int:
     done = 0
     for statement in plan(connection):
         try:
-            database.run(statement)
+            told = _run(database, statement)
         except DatabaseError as error:
-            told = " ".join(str(error).split())
+            told = str(error)
+        if told:
             raise DatabaseProblem(
-                f"statement {done + 1} failed, “{one_line(statement)} …”: {told}"
-            ) from error
+                f"statement {done + 1} failed, “{one_line(statement)} …”: {' '.join(told.split())}"
+            )
         done += 1
     grant_rights(connection.alias)
     # Migrations keep it where DATABASE_DISTRIBUTED is set.
     database.run(ERASES)
     return done
+
+
+def _run(database: Database, statement: str) -> str:
+    """Run it, and return what failed on a worker, for which Citus raises no error; else ""."""
+    if not statement.startswith(ON_WORKERS):
+        database.run(statement)
+        return ""
+    failed = [row for row in database.rows(statement) if not row[2]]
+    return "; ".join(f"{host}:{port}: {result}" for host, port, _, result in failed)
 
 
 def require_migrated(connection: BaseDatabaseWrapper) -> None:

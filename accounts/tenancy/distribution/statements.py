@@ -56,6 +56,7 @@ _NULLS = """
     WHERE attname = 'account_id' AND NOT attnotnull
         AND attrelid = ANY(%s::text[]::regclass[]) ORDER BY 1
 """
+ON_WORKERS: Final = "SELECT nodename, nodeport, success, result FROM run_command_on_workers("
 _ACTIONS = {"c": " ON DELETE CASCADE", "n": "", "d": "", "a": "", "r": " ON DELETE RESTRICT"}
 
 
@@ -103,7 +104,7 @@ def statements(database: Database) -> Iterator[str]:
     yield from (key.without_slugs() for key in inside)
     yield from (made for _, _, made, function in triggers if function not in OFF_SHARDS)
     yield from _followers(database, touching, _parents_first(tables, inside))
-    yield from _logins()
+    yield from _logins(database)
 
 
 def cluster_functions(database: Database) -> Iterator[str]:
@@ -149,12 +150,21 @@ def _settings(database: Database) -> Iterator[str]:
         yield f"SET {setting} TO '{value}'"
 
 
-def _logins() -> Iterator[str]:
-    """Yield LOGIN on the workers, where distributing a table made the roles as they are here."""
+def _logins(database: Database) -> Iterator[str]:
+    """Yield LOGIN and CONNECT on the workers, where distributing made the roles as they are here.
+
+    The coordinator logs in there as the role of the context. Where the database was closed to
+    PUBLIC (`database_roles --sql`), Citus has closed it on the workers as well.
+    """
+    [(name,)] = database.rows("SELECT quote_ident(current_database())")
     for role in ROLES:
+        # One statement: of several Citus tells only what came of the first.
         yield (
-            "SELECT run_command_on_workers('SET citus.enable_alter_role_propagation TO off; "
-            f"ALTER ROLE {role} LOGIN')"
+            f"{ON_WORKERS}$workers$DO $$ BEGIN "
+            "SET LOCAL citus.enable_alter_role_propagation TO off; "
+            "SET LOCAL citus.enable_ddl_propagation TO off; "
+            f"ALTER ROLE {role} LOGIN; GRANT CONNECT ON DATABASE {name} TO {role}; "
+            "END $$ $workers$)"
         )
 
 

@@ -30,6 +30,7 @@ from sessions_app.models import (
 )
 from sessions_app.operations.lifecycle.holds import await_placing, holds_of, note_refusal
 from sessions_app.operations.lifecycle.receipts import of_account, sign
+from sessions_app.usage import totals
 
 logger = logging.getLogger(__name__)
 
@@ -260,6 +261,7 @@ def _erase_account(erasure_id: UUID, account_id: UUID) -> None:
         last = count_rows(account_id)
         rows = {table: max(many, erasure.rows.get(table, 0)) for table, many in last.items()}
         AccountErasure.objects.filter(pk=erasure_id).update(rows=erasure.rows | rows)
+        totals.forget(account_id)
         Account.objects.filter(pk=account_id).delete()
 
 

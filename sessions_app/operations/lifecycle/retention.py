@@ -26,6 +26,7 @@ from sessions_app.operations.lifecycle.holds import (
     without_hold,
 )
 from sessions_app.turns.problems import TurnInProgress
+from sessions_app.usage import totals
 
 # So many conversations are emptied, and so many empty ones deleted, in one transaction.
 BATCH, BATCH_OF_FIGURES = 20, 200
@@ -155,6 +156,7 @@ def _erase_figures(rule: Retention) -> int:
         rows.filter(pk__in=ids).delete()
         many = len(ids)
         if not many:
+            totals.forget(rule.account_id)
             days = {"account_id": rule.account_id, "day__lt": before.date()}
             UsageDay.objects.filter(**days).delete()
             UsageTotal.objects.filter(**days).delete()

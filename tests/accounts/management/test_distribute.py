@@ -16,8 +16,9 @@ from accounts.tenancy.distribution import cluster
 from accounts.tenancy.distribution.statements import statements
 from accounts.tenancy.distribution.tables import LOCAL_TABLES, distributed_tables
 from accounts.tenancy.rls import policy_problems
-from accounts.tenancy.roles import Database
+from accounts.tenancy.roles import ROLES, Database
 from agents.models import AgentInstance
+from salient.database import DatabaseProblem
 from sessions_app.models import Session
 from sessions_app.operations.integrity.schema import NAMES, expected_names
 from tests.support.commands import refusal, run, run_json
@@ -40,7 +41,9 @@ FUNCTIONS = """
         LANGUAGE sql AS '';
     CREATE FUNCTION truncate_local_data_after_distributing_table(regclass) RETURNS void
         LANGUAGE sql AS '';
-    CREATE FUNCTION run_command_on_workers(text) RETURNS void LANGUAGE sql AS ''
+    CREATE FUNCTION run_command_on_workers(text, OUT nodename text, OUT nodeport integer,
+        OUT success boolean, OUT result text) RETURNS SETOF record
+        LANGUAGE sql AS $$ SELECT 'there', 5433, position('LOGIN' IN $1) = 0, 'no right' $$
 """
 
 
@@ -110,6 +113,30 @@ class PlanTests(TestCase):
         self.assertIn("coordinator here:5432: 0 shards", lines)
         self.assertIn("sessions: 2 shards", lines)
         self.assertIn("messages: not distributed", lines)
+
+
+class WorkerTests(TestCase):
+    def setUp(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(FUNCTIONS)
+        self.enterContext(mock.patch.object(cluster, "refusal", return_value=""))
+
+    def plan(self, *words: str) -> list[str]:
+        return [text for text in cluster.plan(connection) if all(word in text for word in words)]
+
+    def test_the_roles_may_log_in_to_the_workers_of_a_closed_database(self) -> None:
+        for role in ROLES:
+            [text] = self.plan("run_command_on_workers", f"ALTER ROLE {role} LOGIN;")
+            self.assertIn("GRANT CONNECT ON DATABASE ", text)
+            # Citus tells what came of the first statement only.
+            self.assertRegex(text, r"\$workers\$DO \$\$ BEGIN [^$]+ END \$\$ \$workers\$")
+
+    def test_what_fails_on_a_worker_stops_it(self) -> None:
+        with (
+            mock.patch.object(cluster, "plan", return_value=self.plan("LOGIN")),
+            self.assertRaisesRegex(DatabaseProblem, "statement 1 failed.*there:5433: no right"),
+        ):
+            cluster.apply(connection)
 
 
 class AppliedTests(TestCase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
@@ -13,20 +14,30 @@ from django.contrib.sessions.models import Session as LoginSession
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connection
+from django.db import NotSupportedError, close_old_connections, connection
 from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.keys.services import create_account
+from accounts.limits.quotas import forget_past_rates
 from accounts.models import Account, User
 from accounts.models.slugs import CHECK_PREFIX
 from accounts.tenancy.context import platform_context
 from salient.api.problems import NotFound
 from sessions_app.api.schemas import HistoryOut, MessageOut
+from sessions_app.background.retention import forget_turn_events
 from sessions_app.conversations import history
 from sessions_app.isolation_check import check
 from sessions_app.isolation_check.accounts import two_accounts
 from sessions_app.isolation_check.check import IsolationCheck, Route, account_routes
+from sessions_app.isolation_check.sql_probes import (
+    _is_refused,
+    fingerprints,
+    rows_to_forge,
+    sql_leaks,
+    tables,
+)
 from sessions_app.models import Message
 
 HISTORY = "accounts/<str:account>/agents/<str:instance>/history"
@@ -136,6 +147,36 @@ class PlantedLeakTests(OneConnection):
 
         self.assertEqual((report["leaks"], report["ok"], code), ([], False, 1))
         self.assertIn("does not see its own rows", report["faults"][0])
+
+
+class SqlTests(OneConnection):
+    def test_forged_rows_are_values_as_a_cluster_takes_them_and_none_is_missing(self) -> None:
+        with two_accounts() as (ours, theirs):
+            forged = rows_to_forge(theirs)
+            before = fingerprints(theirs)
+            # A server's jobs go on meanwhile.
+            forget_turn_events()
+            forget_past_rates(timezone.now())
+            self.assertEqual(fingerprints(theirs), before)
+            with CaptureQueriesContext(connection) as ran:
+                self.assertEqual([*sql_leaks(ours, theirs, forged, Counter())], [])
+
+        inserts = [q["sql"] for q in ran if q["sql"].startswith("INSERT INTO")]
+        self.assertEqual([text for text in inserts if " VALUES (" not in text], [])
+        self.assertEqual(len(inserts), len(tables()))
+
+    def test_on_a_cluster_only_a_row_that_may_not_move_is_excused(self) -> None:
+        for told, excused in (
+            ("modifying the partition value of rows is not allowed", True),
+            ("COPY FROM not supported with row-level security", False),
+        ):
+            attempt = mock.Mock(side_effect=NotSupportedError(told))
+            with self.settings(DATABASE_DISTRIBUTED=True):
+                if excused:
+                    self.assertTrue(_is_refused(attempt))
+                else:
+                    self.assertRaises(NotSupportedError, _is_refused, attempt)
+            self.assertRaises(NotSupportedError, _is_refused, attempt)
 
 
 class TidyTests(TestCase):

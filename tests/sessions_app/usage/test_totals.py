@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
@@ -16,7 +19,8 @@ from django.utils import timezone
 
 from accounts.models import Account
 from accounts.tenancy.context import platform_context, tenant_context
-from sessions_app.models import UsageDay, UsageTotal
+from sessions_app.models import Retention, UsageDay, UsageTotal
+from sessions_app.operations.lifecycle.retention import _erase_figures
 from sessions_app.usage import rollup
 from sessions_app.usage import totals as usage_totals
 from sessions_app.usage.queries import Days, Figures, figures_by
@@ -126,6 +130,27 @@ class TotalsTests(TestCase):
         with platform_context():
             found = Totals.of(self.days).by_account(self.days)
         self.assertEqual(found[instance.account_id].requests, 1)
+
+    @override_settings(DATABASE_DISTRIBUTED=True)
+    def test_a_cluster_has_no_trigger_and_forgets_the_days_that_are_changed(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE usage_days DISABLE TRIGGER USER")
+        late = busy_account("busy", turns=0)
+        settled(late, timezone.now() - timedelta(days=4))
+        archive = Path(self.enterContext(TemporaryDirectory()), "acme.zip")
+        quiet = {"stdout": StringIO()}
+        call_command("export_account", "acme", str(archive), **quiet)
+        call_command("set_account_status", "acme", "archive", **quiet)
+        rule = Retention(account_id=self.other.account_id, figures_days=3)
+        for change in (
+            partial(rollup.rebuild, late.account_id),
+            partial(_erase_figures, rule),
+            partial(call_command, "erase_account", "acme", "--reason", "T1", **quiet),
+            partial(call_command, "import_account", str(archive), **quiet),
+        ):
+            self.assert_true()
+            change()
+            self.assert_true()
 
     def test_many_days_are_summed_in_parts_and_read_meanwhile(self) -> None:
         with platform_context():

@@ -23,6 +23,7 @@ from sessions_app.operations.lifecycle.transfer.archive import (
 from sessions_app.operations.lifecycle.transfer.conflicts import Plan, plan
 from sessions_app.operations.lifecycle.transfer.rows import Target, write_rows
 from sessions_app.operations.lifecycle.transfer.tables import tables
+from sessions_app.usage import totals
 
 # One statement inserts at most a batch; keys are checked with it.
 WRITE_SECONDS = 900
@@ -59,6 +60,7 @@ def _write(read: Reader, found: Plan) -> dict[str, int]:
             user.set_unusable_password()
             user.save(force_insert=True)
         written = {table.name: write_rows(read, table, target) for table in tables()}
+        totals.forget(target.account_id)
         came = {"version": manifest["version"], "exported_at": manifest["exported_at"]}
         changes = {name: [None, value] for name, value in came.items()}
         note(found.account_id, "accounts", "import of the account", changes=changes)
