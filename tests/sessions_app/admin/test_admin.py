@@ -13,6 +13,7 @@ from django.db.models import Model
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import escape
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
@@ -147,6 +148,24 @@ def make_one_of_each() -> dict[type[Model], Any]:
         User: user.pk,
         Group: Group.objects.create(name=str(account.pk)).pk,
     }
+
+
+class EmptyTests(TestCase):
+    def test_an_empty_list_says_what_comes_there(self) -> None:
+        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        empty = 0
+        for model, page in admin.site._registry.items():
+            with platform_context():
+                if model._default_manager.exists() or model is AuditEntry:
+                    continue
+            with self.subTest(model=model):
+                answer = self.client.get(address(model, "changelist"), secure=True)
+                words: Any = page
+                if model is not Message:
+                    self.assertContains(answer, escape(words.nothing_yet))
+                self.assertNotEqual(words.nothing_yet, "Nothing here yet.")
+                empty += 1
+        self.assertGreater(empty, 15)
 
 
 class EveryPageTests(TestCase):
