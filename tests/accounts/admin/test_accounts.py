@@ -143,7 +143,7 @@ class PageTests(AccountCase):
         self.assertContains(page, "$1.00 of $10.00 this month")
         self.assertContains(page, "$2.00 of $3.00 today")
         self.assertContains(page, f"{invitation.email}</a>")
-        self.assertContains(page, f"/admin/accounts/accountlimits/add/?account={account.pk}")
+        self.assertContains(page, f"/admin/accounts/accountlimits/{account.pk}/change/")
         self.assertNotContains(page, text)
         self.assertEqual(page.context["tiles"][0].value, "3")
         [(agent, used, *_)] = page.context["agents"]
