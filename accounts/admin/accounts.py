@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -27,6 +28,7 @@ from accounts.audit import timeline
 from accounts.audit.log import newest_entries, shown
 from accounts.keys.services import keys_of
 from accounts.limits.overview import account_bars, budget_bars, limits_of
+from accounts.members.invitations import open_invitations
 from accounts.members.members import people_of
 from accounts.models import Account, AccountStatus, FormerSlug
 from accounts.tenancy import renames
@@ -239,15 +241,19 @@ class AccountAdmin(RenamableAdmin[Account]):
 
 def page_of(account: Account) -> dict[str, Any]:
     """Return what the page shows of the account itself: keys, people, limits, budgets, changes."""
+    own_limits, limits = limits_of(account.pk)
     return {
         "badge": status_badge(account),
         "status_changes": changes_for(account),
         "keys": [(key, key_badge(key)) for key in keys_of(account.pk)[:MOST_ROWS]],
         "keys_page": list_address("accounts_apikey", account__id__exact=account.pk),
         "members": list(people_of(account.pk)[:MOST_ROWS]),
+        "invited": open_invitations(account.pk)[:MOST_ROWS],
         "members_page": list_address("accounts_membership", account__id__exact=account.pk),
-        "limits": limits_of(account.pk),
+        "limits": limits,
+        "has_limits": own_limits is not None,
         "budgets": budget_bars(account.pk),
+        "unknown_price": settings.UNKNOWN_PRICE_PER_MTOK,
         "audited": [shown(entry) for entry in newest_entries(account.pk, MOST_ENTRIES)],
         "audit_page": list_address("accounts_auditentry", account__id__exact=account.pk),
     }

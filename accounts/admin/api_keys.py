@@ -92,6 +92,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         "and its visitors end, and it cannot be rotated or taken. It can be resumed."
     )
     menu_group, menu_place = "Tenants", 4
+    nothing_yet = "No API keys yet: programs need one to call an agent."
     forbidden = frozenset({"delete"})
     form = ApiKeyForm
     list_display = [

@@ -97,6 +97,8 @@ class PlatformModelAdmin[M: Model](NamedLookups[M], BoundedList[M]):
     # The menu group of the list, and its place in it.
     menu_group = "System"
     menu_place = 100
+    # What the list says while it is empty: what will be in it, and what brings it there.
+    nothing_yet = "Nothing here yet."
     # What the admin does not offer: "add", "change" or "delete".
     forbidden: frozenset[str] = frozenset()
     changelist_class: type[ChangeList] = SearchedList

@@ -35,6 +35,11 @@ def row_link(model: type[Model], key: object) -> SafeString:
     return link(row_address(model, key), key)
 
 
+def lower_first(text: str) -> str:
+    """Write a choice as badges do, in lower case; an abbreviation stays as it is."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
 def list_address(page: str, **lookups: object) -> str:
     """Return the address of a list, such as "accounts_apikey", narrowed by these look-ups."""
     query = urlencode({name: str(value) for name, value in lookups.items()})

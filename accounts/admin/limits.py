@@ -25,7 +25,7 @@ from accounts.limits.registry import LIMITS, Limit
 from accounts.models import AccountLimits, Budget
 from accounts.models.account import default_alert_percents
 from accounts.tenancy.agents import agent_slugs
-from salient.formatting import exact_money, money
+from salient.formatting import count, exact_money, money
 
 COUNTERS = ["bound", "was_spent", "is_reserved", "left", "period_start"]
 
@@ -53,7 +53,7 @@ class PercentsField(forms.CharField):
 
 class BudgetForm(forms.ModelForm[Budget]):
     agent_instance_id = forms.TypedChoiceField(
-        label="of", required=False, coerce=UUID, empty_value=None
+        label="Budget of", required=False, coerce=UUID, empty_value=None
     )
     alert_percents = PercentsField(
         label="Alert at",
@@ -98,6 +98,7 @@ class BudgetAdmin(AccountFirstAdmin[Budget]):
 
     whose = "Whose budget?"
     menu_group, menu_place = "Tenants", 7
+    nothing_yet = "No budgets: accounts may spend without limit."
     changelist_class = BudgetList
     form = BudgetForm
     list_display = ["account", "agent", "period", "most", "was_spent", "is_reserved", "left"]
@@ -200,13 +201,14 @@ def _help_text(limit: Limit) -> str:
 @admin.register(AccountLimits)
 class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     menu_group, menu_place = "Tenants", 8
+    nothing_yet = "Every account has the installation's limits."
     forbidden = frozenset({"delete"})
     form = LimitsForm
-    list_display = ["account", "running_now", "concurrent_turns", "requests_per_minute"]
+    list_display = ["account", "running_now", "most_at_once", "most_a_minute"]
     list_select_related = ["account"]
     search_fields = ["account__slug"]
     search_help_text = "A part of an account's slug."
-    list_numbers = ("running_now",)
+    list_numbers = ("running_now", "most_at_once", "most_a_minute")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccountLimits]:
         return super().get_queryset(request).select_related("account")
@@ -224,9 +226,20 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
         granted = [f"{LIMITS[name].label}: {most:,}" for name, most in row.granted.items()]
         return f"at most {', '.join([*granted, 'of all others the default'])}"
 
+    @admin.display(description="concurrent turns", ordering="concurrent_turns")
+    def most_at_once(self, row: AccountLimits) -> str:
+        return self._number(row.concurrent_turns)
+
+    @admin.display(description="requests per minute", ordering="requests_per_minute")
+    def most_a_minute(self, row: AccountLimits) -> str:
+        return self._number(row.requests_per_minute)
+
+    def _number(self, limit: int | None) -> str:
+        return "installation's" if limit is None else count(limit)
+
     @admin.display(description="running now")
     def running_now(self, row: AccountLimits) -> str:
-        return f"{row.running} of {limit_of(row, 'concurrent_turns')}"
+        return f"{count(row.running)} of {count(limit_of(row, 'concurrent_turns'))}"
 
     def save_model(self, request: HttpRequest, obj: AccountLimits, form: Any, change: Any) -> None:
         # Only what was typed in: the owners may have lowered the others.

@@ -68,6 +68,7 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
     """A person's place in an account: its role can be changed, or it ends. People are invited."""
 
     menu_group, menu_place = "Tenants", 5
+    nothing_yet = "No members yet: whoever accepts an invitation becomes one."
     forbidden = frozenset({"add"})
     form = RoleForm
     list_display = ["user", "account", "role", "created_at"]
@@ -174,6 +175,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
     """An invitation is sent by e-mail; nobody else sees its link, staff included."""
 
     menu_group, menu_place = "Tenants", 6
+    nothing_yet = "Nobody is invited."
     forbidden = frozenset({"change", "delete"})
     form = InviteForm
     list_display = ["email", "account", "role", "state", "invited_by", "expires_at"]

@@ -40,6 +40,8 @@ class SalientAdminSite(admin.AdminSite):
     site_header = site_title = "Salient"
     index_title = "Overview"
     index_template = "admin/overview.html"
+    # There is no other site: the product's first page is this one.
+    site_url = None
     # Django does not wrap the log-in page by admin_view, so it opens no platform context.
     login_form = AdminLogInForm
     password_change_form = AdminOwnPasswordForm

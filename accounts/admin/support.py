@@ -23,6 +23,7 @@ register_rights(SupportAccess, StaffRole.SUPPORT, {"add"})
 class SupportAccessAdmin(RecordAdmin[SupportAccess]):
     """Staff open an access on the page whose texts they need; here they see it and end it."""
 
+    nothing_yet = "Nobody has opened the texts of an account yet."
     menu_place = 2
     # An access is opened at the texts, so the page itself offers no form to add one.
     operator_may = frozenset({"view"})

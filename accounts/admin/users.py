@@ -218,7 +218,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
         return [
             (None, {"fields": ["email", "login"]} | ({"description": reason} if reason else {})),
             ("Name", {"fields": ["first_name", "last_name"]}),
-            ("May do", {"fields": ["is_active", *_rights_of(obj)]}),
+            ("Rights", {"fields": ["is_active", *_rights_of(obj)]}),
             ("When", {"fields": ["last_login", "date_joined"]}),
             *([("Member of", {"fields": ["places"]})] if _may_see(request) else []),
         ]
@@ -352,6 +352,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
 class GroupAdmin(RightsAdmin, PlatformModelAdmin[Group], DjangoGroupAdmin):
     """Deleting a group ends the support access of those who could read texts by it alone."""
 
+    nothing_yet = "No groups: the ready-made roles on a person's page need none."
     menu_place = 4
     operator_may = frozenset({"view"})
 

@@ -32,6 +32,7 @@ DBTaskResult.__str__ = _task_name  # type: ignore[method-assign]
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(RecordAdmin[WebhookEndpoint]):
     menu_group, menu_place = "Tenants", 4
+    nothing_yet = "None: accounts make their webhooks by the API."
     list_display = ["url", "account", "is_enabled", "failing_since", "created_at"]
     list_select_related = ["account"]
     list_filter = ["account", "is_enabled"]
@@ -54,6 +55,7 @@ class WebhookEndpointAdmin(RecordAdmin[WebhookEndpoint]):
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(RecordAdmin[WebhookDelivery]):
     menu_group, menu_place = "Tenants", 5
+    nothing_yet = "Nothing was sent yet: deliveries begin with an account's first webhook."
     list_display = [
         "event",
         "account",
@@ -120,6 +122,7 @@ admin.site.unregister(DBTaskResult)
 
 @admin.register(DBTaskResult)
 class TaskAdmin(RecordAdmin["DBTaskResult[..., Any]"]):
+    nothing_yet = "No job has run yet: the worker runs them."
     list_display = ["task_path", "status", "run_after", "started_at", "finished_at"]
     list_filter = ["status"]
     search_fields = ["task_path"]

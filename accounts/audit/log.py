@@ -60,9 +60,17 @@ def makers_of(rows: Collection[Model]) -> dict[str, AuditEntry]:
 
 
 def changes_of(entry: AuditEntry) -> list[Change]:
-    """Return what changed, sorted by column."""
+    """Return what changed, sorted by column.
+
+    The log has a sign in place of a secret, also of one that was not there before or is not after.
+    """
+    was, stays = entry.action != AuditAction.CREATED, entry.action != AuditAction.DELETED
     return [
-        Change(column_name(name), in_words(before), in_words(after))
+        Change(
+            column_name(name),
+            in_words(before) if was else NOTHING,
+            in_words(after) if stays else NOTHING,
+        )
         for name, (before, after) in sorted(entry.changes.items())
     ]
 

@@ -11,12 +11,15 @@ from uuid import UUID
 from accounts.limits.periods import current_period
 from accounts.limits.quotas import forget_caps, grant, limit_of, lock_account
 from accounts.limits.registry import LIMITS
-from accounts.models import AccountLimits, Budget
+from accounts.models import AccountLimits, Budget, BudgetPeriod
 from accounts.tenancy.agents import agent_slugs
 from salient.formatting import money
 
 SOON, FULL = 80, 100
 WHOLE_ACCOUNT = "the whole account"
+
+# A limit's name, what holds, and whether it is the account's own.
+type LimitRow = tuple[str, int | None, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class Bar:
 
     @property
     def text(self) -> str:
-        return f"{money(self.spent)} of {money(self.budget.limit)} this {self.budget.period}"
+        when = "today" if self.budget.period == BudgetPeriod.DAY else "this month"
+        return f"{money(self.spent)} of {money(self.budget.limit)} {when}"
 
 
 def bar_of(budget: Budget, now: datetime | None = None) -> Bar:
@@ -68,13 +72,13 @@ def budget_bars(account_id: UUID) -> list[tuple[str, Bar]]:
     ]
 
 
-def limits_of(account_id: UUID) -> list[tuple[str, int | None, bool]]:
-    """Return each limit's name, what holds, and whether it is the account's own.
+def limits_of(account_id: UUID) -> tuple[AccountLimits | None, list[LimitRow]]:
+    """Return the account's own limits, and of each its name, what holds, and whether it is its own.
 
     None holds for the tokens of an answer where the agent's configuration decides.
     """
     row = AccountLimits.objects.filter(account_id=account_id).first()
-    return [
+    return row, [
         (limit.label, _in_force(row, name), getattr(row, name, None) is not None)
         for name, limit in LIMITS.items()
     ]

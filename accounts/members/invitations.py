@@ -197,6 +197,12 @@ def invitations_of(account_id: UUID, email: str) -> QuerySet[Invitation]:
     return with_address(Invitation.objects.filter(account_id=account_id), "email", email)
 
 
+def open_invitations(account_id: UUID) -> QuerySet[Invitation]:
+    """Return the account's invitations that wait to be accepted, the oldest first; for staff."""
+    rows = Invitation.objects.pending().filter(account_id=account_id)
+    return rows.order_by("created_at", "pk")
+
+
 def owners_and_invited(account_id: UUID) -> list[str]:
     """Return the addresses of the owners, and then of those who are invited to be one."""
     invited = Invitation.objects.pending().filter(account_id=account_id, role=MemberRole.OWNER)

@@ -15,9 +15,14 @@ from django.utils.html import conditional_escape, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 
+from accounts.admin.formatting import lower_first
+
 register = template.Library()
 
 NUMBERS = (IntegerField, DecimalField, FloatField)
+
+
+register.filter(lower_first)
 
 
 @register.filter

@@ -120,6 +120,7 @@ class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentIn
     """Instances are archived, never deleted: their history refers to them."""
 
     menu_group, menu_place = "Tenants", 2
+    nothing_yet = "No agents yet: “Onboard a customer” makes the first one of an account."
     renamed = "agent"
     suspending = (
         "Within 5 seconds each call of it is answered 403 “suspended”, without the reason, and "

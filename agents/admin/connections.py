@@ -63,6 +63,7 @@ class ConnectionForm(forms.ModelForm[ProviderConnection]):
 @admin.register(ProviderConnection)
 class ProviderConnectionAdmin(SuspendableAdmin[ProviderConnection]):
     menu_group, menu_place = "Tenants", 3
+    nothing_yet = "None: an account needs one only for a model server of its own."
     suspending = (
         "Within 5 seconds nothing is sent to this server, running answers of the agents that use "
         "it are stopped, and their calls are answered 503. It can be resumed."

@@ -16,7 +16,7 @@ from accounts.models.slugs import validate_slug
 from agents.admin.forms import MultilineField
 from agents.instances.templates import TEMPLATES
 
-FROM_NAME = "Stands in every URL, and is never changed. Empty: made of the name."
+FROM_NAME = "Part of every URL. Empty: made of the name."
 
 
 class Part(forms.Form):

@@ -41,6 +41,7 @@ from salient.ids import parse_uuid
 class ConfigVersionAdmin(RecordAdmin[ConfigVersion]):
     """A version is identified by a hash of its content, so nobody changes one."""
 
+    nothing_yet = "No agent has answered yet: a version is kept with its first answer."
     list_display = ["digest_start", "account", "agent_instance", "created_at", "last_served_at"]
     list_select_related = ["account", "agent_instance"]
     list_filter = ["account"]
@@ -79,7 +80,7 @@ class PublicationPages(InstancePage):
             request,
             instance,
             "history",
-            f"History of {instance}",
+            f"Versions of {instance}",
             entries=entries,
             options=options,
             old=options[1].version if len(options) > 1 else None,

@@ -150,6 +150,7 @@ class ErasureAdmin(KeysetAdmin[Erasure]):
     """Receipts: what was erased, by whom, and what is left."""
 
     menu_group, menu_place = "Conversations", 7
+    nothing_yet = "No person's texts were erased."
     filter_form = ErasureFilter
     change_list_template = "admin/erasure/list.html"
     detail_template = "admin/erasure/receipt.html"

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.db.models import Model, Q, QuerySet
 
+from accounts.admin.formatting import lower_first
 from accounts.admin.lists.filters import ACCOUNT, FROM, MOST_CHOICES, TO, FilterForm
 from accounts.admin.lists.private import SearchField
 from accounts.tenancy.accounts import account_named
@@ -87,7 +88,7 @@ class SessionFilters(FilterForm):
         label="said by",
         choices=[
             ("", "anybody"),
-            *((role.value, Message(role=role).role_name) for role in SPEAKERS),
+            *((role.value, lower_first(Message(role=role).role_name)) for role in SPEAKERS),
         ],
         required=False,
     )

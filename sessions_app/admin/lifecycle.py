@@ -229,6 +229,7 @@ class AccountErasureAdmin(RecordAdmin[AccountErasure]):
     """Receipts of erased accounts, and how those go that are not finished."""
 
     menu_group, menu_place = "Tenants", 12
+    nothing_yet = "No account was erased."
     operator_may = frozenset({"view"})
     detail_template = "admin/lifecycle/receipt.html"
     list_display = ["created_at", "slug", "state", "step", "reason", "actor"]

@@ -14,6 +14,7 @@ from accounts.admin.registry import Link
 from accounts.models import Account, ApiKey
 from agents.admin.page_base import instance_page, review_page
 from agents.models import AgentInstance, InstanceStatus
+from sessions_app.api.chat_page import may_see
 
 
 def account_links(request: HttpRequest, account: Account) -> Iterable[Link]:
@@ -34,10 +35,10 @@ def key_links(_request: HttpRequest, key: ApiKey) -> Iterable[Link]:
     yield "Why would a call be refused?", f"{explain_page}?account={key.account_id}&key={key.pk}"
 
 
-def instance_links(_request: HttpRequest, instance: AgentInstance) -> Iterable[Link]:
+def instance_links(request: HttpRequest, instance: AgentInstance) -> Iterable[Link]:
     yield "Playground", reverse("admin:playground", args=[instance.pk])
     yield "Test chats", reverse("admin:saved-chats", args=[instance.pk])
-    if instance.status == InstanceStatus.ACTIVE:
+    if instance.status == InstanceStatus.ACTIVE and may_see(request):
         slugs = [instance.account.slug, instance.instance_slug]
         yield "Chat page", reverse("sessions:page", args=slugs)
     only = {

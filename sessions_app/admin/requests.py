@@ -10,10 +10,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 
-from accounts.admin.formatting import pretty_json, row_address
+from accounts.admin.formatting import pretty_json, quiet, row_address
 from accounts.admin.lists.filters import ACCOUNT, FROM, TO
 from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
 from accounts.audit.csv_export import csv_response, note_export
@@ -64,6 +65,7 @@ class RequestList(KeysetChangeList):
 @admin.register(LLMRequest)
 class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
     menu_group, menu_place = "Conversations", 3
+    nothing_yet = "No agent was asked yet."
     filter_form = RequestFilters
     changelist_class = RequestList
     export_columns = csv_columns.REQUEST_COLUMNS
@@ -146,7 +148,12 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
 
     @admin.display(description="status")
     def status(self, request: LLMRequest) -> SafeString | str:
-        return status_badge(request.completion_status)
+        shown = status_badge(request.completion_status)
+        if not (code := request.error_code):
+            return shown
+        # A code is one long word: it may be broken between its parts.
+        parts = format_html_join(mark_safe("_<wbr>"), "{}", ((part,) for part in code.split("_")))
+        return format_html("{} {}", shown, quiet(parts))
 
     @admin.display(description="tokens")
     def tokens(self, request: LLMRequest) -> str | None:
@@ -185,9 +192,8 @@ def caller_of(row: LLMRequest) -> dict[str, str]:
 
 def costs_of(row: LLMRequest) -> dict[str, str]:
     """Return the request's amounts; an unknown cost is never shown as zero."""
-    free = row.total_cost is not None and not row.total_cost
     return {
-        "total": "free" if free else money(row.total_cost),
+        "total": money(row.total_cost),
         "prompt": money(row.prompt_cost),
         "completion": money(row.completion_cost),
         "reserved": money(row.reserved_cost),

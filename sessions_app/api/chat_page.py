@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import (
     Http404,
     HttpRequest,
@@ -41,6 +42,9 @@ from sessions_app.conversations import history
 def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse:
     """Show this visitor's conversation; POST (with a CSRF token) starts a new one."""
     if not may_see(request):
+        if getattr(request.user, "is_auditor", False):
+            # The log-in page would lead them back here.
+            raise PermissionDenied("An auditor changes nothing, and a conversation is stored.")
         return redirect_to_login(request.get_full_path())
     agent = active_instance(account, instance)
     if agent is None:

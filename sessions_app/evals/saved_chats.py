@@ -29,6 +29,7 @@ from sessions_app.conversations.sessions import new_session
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, Message, Role, SavedChat, SavedChatRun, Session
 from sessions_app.turns import turn as turns
+from sessions_app.usage.error_help import help_with
 
 # Each message is a turn that takes time and costs money.
 MOST_MESSAGES = 10
@@ -304,7 +305,9 @@ async def _answered(turn: turns.Turn, answer: Answer) -> Answer:
 def failures_of(answer: Answer, expected: Expected) -> list[str]:
     """Return what is wrong with an answer; upper and lower case are the same."""
     if answer.status != CompletionStatus.COMPLETE:
-        return [f"ended as {answer.status}: {answer.error}"]
+        help_ = help_with(answer.error)
+        meaning = f" ({help_.meaning} {help_.remedy}".rstrip() + ")" if help_ else ""
+        return [f"ended as {answer.status}: {answer.error}{meaning}"]
     text = answer.answer.casefold()
     lacks = [part for part in expected.get("contains", ()) if part.casefold() not in text]
     has = [part for part in expected.get("excludes", ()) if part.casefold() in text]

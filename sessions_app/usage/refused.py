@@ -31,7 +31,8 @@ class RefusalRow:
     """A sum of refusals with what its code means, and who called."""
 
     sum: Refused
-    help: ErrorHelp
+    # None where a row above says the same.
+    help: ErrorHelp | None
     caller: str
     key: ApiKey | None
 
@@ -65,12 +66,10 @@ def _of_account(account_id: UUID, days: Days, key_id: str | None = None) -> list
 
 
 def _rows(found: Sequence[Refused], keys: Mapping[str, ApiKey]) -> list[RefusalRow]:
-    return [
-        RefusalRow(
-            each,
-            help_with_refusal(each.code, each.status),
-            CALLERS.get(each.caller, each.caller),
-            keys.get(each.key_id),
-        )
-        for each in found
-    ]
+    rows, explained = [], set()
+    for each in found:
+        help_ = help_with_refusal(each.code, each.status)
+        said, is_new = CALLERS.get(each.caller, each.caller), help_ not in explained
+        explained.add(help_)
+        rows.append(RefusalRow(each, help_ if is_new else None, said, keys.get(each.key_id)))
+    return rows

@@ -123,7 +123,7 @@ class DeskTests(TransactionTestCase):
     def compare(self, desk: Desk) -> None:
         """See what two versions differ in: values, prompts, answers."""
         self.open(desk)
-        desk.click("text=All changes")
+        desk.click("text=All versions")
         desk.click("button:text-is('Compare')")
         content = desk.page.locator("#content-main")
         expect(content).to_contain_text("1 of 1 answers differ")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -21,6 +23,14 @@ def place_of(request: HttpRequest) -> Cursor | None:
     return None
 
 
+def _is_key(model: type[Model], text: str) -> bool:
+    try:
+        model._meta.pk.to_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
 def page_of(site: admin.AdminSite, entry: AuditEntry | None) -> str | None:
     """Return the page of the entry's row, or the list for an export or a search of many rows.
 
@@ -33,4 +43,7 @@ def page_of(site: admin.AdminSite, entry: AuditEntry | None) -> str | None:
         return None
     if not entry.object_id:
         return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    if not _is_key(model, entry.object_id):
+        # Of a search, the log names the words.
+        return None
     return row_address(model, entry.object_id)

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
+from accounts.admin.formatting import lower_first
 from accounts.admin.lists.private import (
     SEALED,
     SEARCHED,
@@ -98,7 +99,10 @@ class FilterForm(forms.Form):
 
     def _choice(self, name: str) -> forms.Field:
         field: Any = self.model._meta.get_field(name)
-        names = [(value, str(label).partition(":")[0]) for value, label in field.choices or ()]
+        names = [
+            (value, lower_first(str(label).partition(":")[0]))
+            for value, label in field.choices or ()
+        ]
         shown = [(value, self.choice_names.get(value, name)) for value, name in names]
         label = str(field.verbose_name).replace("completion status", "status")
         return forms.ChoiceField(label=label, choices=[("", "any"), *shown], required=False)

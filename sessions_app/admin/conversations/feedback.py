@@ -43,6 +43,7 @@ class FeedbackChangeList(HidingChangeList):
 @admin.register(MessageFeedback)
 class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
     menu_group, menu_place = "Conversations", 4
+    nothing_yet = "Nobody has rated an answer yet."
     changelist_class = FeedbackChangeList
     filter_form = FeedbackFilters
     export_columns = csv_columns.FEEDBACK_COLUMNS

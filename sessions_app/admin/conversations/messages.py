@@ -28,6 +28,7 @@ SHOWN = 80
 @admin.register(Message)
 class MessageAdmin(KeysetAdmin[Message]):
     menu_group, menu_place = "Conversations", 2
+    nothing_yet = "No messages yet."
     changelist_class = HidingChangeList
     filter_form = MessageFilters
     export_columns = csv_columns.MESSAGE_COLUMNS

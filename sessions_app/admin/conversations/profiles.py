@@ -49,6 +49,7 @@ class ProfileChangeList(SearchedList):
 @admin.register(Profile)
 class ProfileAdmin(HeldRowsAdmin[Profile]):
     menu_group, menu_place = "Conversations", 6
+    nothing_yet = "No profiles: they are from before accounts, and none are made today."
     forbidden = frozenset({"add"})
     changelist_class = ProfileChangeList
     list_display = ["id", "person", "known", "account", "updated_at"]

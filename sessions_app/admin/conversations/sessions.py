@@ -49,6 +49,7 @@ class SessionChangeList(KeysetChangeList):
 @admin.register(Session)
 class SessionAdmin(KeysetAdmin[Session]):
     menu_group, menu_place = "Conversations", 1
+    nothing_yet = "No conversations yet."
     changelist_class = SessionChangeList
     moment = "last_activity_at"
     filter_form = SessionFilters

@@ -28,6 +28,7 @@ class SavedChatAdmin(HeldRowsAdmin[SavedChat]):
     """A test chat belongs to one agent for good, because its runs do."""
 
     menu_group, menu_place = "Conversations", 5
+    nothing_yet = "No test chats yet: add one here, or make one of a conversation."
     form = SavedChatForm
     support_may = frozenset({"view", "add", "change"})
     change_form_template = "admin/playground/test_chat.html"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from django.http import HttpRequest
@@ -58,7 +59,8 @@ def tiles(key: ApiKey, use: KeyUse | None, refusals: list[RefusalRow], page: str
         Tile("Networks", count(len(key.networks)) if networks else "any", networks, ""),
         Tile(
             "Last used", day(key.last_used_at) if key.last_used_at else "never",
-            f"first on {moment(key.first_used_at)}" if key.first_used_at else "", "",
+            f"{key.last_used_at.astimezone(UTC):%H:%M} UTC" if key.last_used_at else "",
+            f"first on {moment(key.first_used_at)}" if key.first_used_at else "",
         ),
     ]  # fmt: skip
 

@@ -90,6 +90,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     now, before = split(each_day(by_model), days)
     models = {key: figures for key, figures in by_model.items() if key[0] >= days.first}
     return {
+        "is_unused": not (total(now).requests or total(before).requests),
         "ranges": ranges(days),
         "days": days,
         "tiles": [*tiles(total(now), total(before), days), *feedback_tiles(request)],
@@ -150,7 +151,7 @@ def feedback_tiles(request: HttpRequest, account_id: UUID | None = None) -> list
 def change(now: float | Decimal | None, before: float | Decimal | None) -> str:
     """Compare with the period before, as a percentage of it."""
     if not before or now is None:
-        return "nothing to compare with"
+        return "nothing to compare with" if now else ""
     return _compared(f"{float(now) / float(before) - 1:+.0%}")
 
 
@@ -169,7 +170,7 @@ def _compared(difference: str) -> str:
 def moved(now: float | None, before: float | None) -> str:
     """Compare two shares, by points."""
     if now is None or before is None:
-        return "nothing to compare with"
+        return "" if now is before else "nothing to compare with"
     return _compared(f"{(now - before) * 100:+.1f} points")
 
 

@@ -106,8 +106,10 @@ def requests_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> 
         Series("ok", _values(found, days, lambda each: each.requests - each.failed), "s0"),
         Series("failed", _values(found, days, lambda each: each.failed), "failed", FAILED),
     ]
-    title = f"Requests {per(days)}"
-    return Chart("requests", title, names(days), series, count, links(days, account_id))
+    return Chart(
+        "requests", f"Requests {per(days)}", names(days), series, count, links(days, account_id),
+        all_rows=requests_page(days.first, days.last, account_id),
+    )  # fmt: skip
 
 
 def latency_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> Chart:

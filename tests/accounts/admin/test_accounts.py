@@ -17,6 +17,7 @@ from tests.support.factories import (
     make_account,
     make_budget,
     make_instance,
+    make_invitation,
     make_key,
     make_membership,
     make_user,
@@ -130,6 +131,8 @@ class PageTests(AccountCase):
         _, text = make_key(account, name="shop key")
         member = make_membership(account)
         make_budget(account, limit=10, spent=Decimal(1))
+        make_budget(account, limit=3, spent=Decimal(2), period="day")
+        invitation = make_invitation(account)
         settled(instance, completion_status="error", error_code="provider_timeout")
         rollup.rebuild(account.pk)
 
@@ -138,6 +141,9 @@ class PageTests(AccountCase):
         for word in (instance.instance_slug, "shop key", member.user.email, "provider_timeout"):
             self.assertContains(page, word)
         self.assertContains(page, "$1.00 of $10.00 this month")
+        self.assertContains(page, "$2.00 of $3.00 today")
+        self.assertContains(page, f"{invitation.email}</a>")
+        self.assertContains(page, f"/admin/accounts/accountlimits/{account.pk}/change/")
         self.assertNotContains(page, text)
         self.assertEqual(page.context["tiles"][0].value, "3")
         [(agent, used, *_)] = page.context["agents"]

@@ -9,7 +9,7 @@ from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.audit.log import in_words
+from accounts.audit.log import changes_of, in_words
 from accounts.models import Account, ApiKey, AuditEntry, MemberRole, User
 from accounts.models.audit import OBJECT_TYPES
 from accounts.tenancy.context import platform_context, tenant_context
@@ -44,6 +44,18 @@ def only(**about: Any) -> AuditEntry:
 
 
 class WordsTests(SimpleTestCase):
+    def test_there_was_no_secret_before_the_row_and_there_is_none_after_it(self) -> None:
+        sign, nothing = "(secret)", "\N{EN DASH}"
+        for action, shown in (
+            ("created", (nothing, sign)),
+            ("changed", (sign, sign)),
+            ("deleted", (sign, nothing)),
+        ):
+            with self.subTest(action):
+                entry = AuditEntry(action=action, changes={"secret_hash": [sign, sign]})
+                [change] = changes_of(entry)
+                self.assertEqual((change.before, change.after), shown)
+
     def test_values_are_written_for_people(self) -> None:
         for value, words in (
             (None, "\N{EN DASH}"),

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Model
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import escape
 
 from accounts.members.support_access import open_access
 from accounts.models import (
@@ -18,6 +19,7 @@ from accounts.models import (
     AccountLimits,
     ApiKey,
     AttemptRate,
+    AuditEntry,
     Budget,
     FormerSlug,
     Invitation,
@@ -69,6 +71,24 @@ ADDED = {
 ADDED.add(SavedChat)
 # Erasing these is no accident of history.
 DELETED = {Membership, Budget, Group, Profile, ProviderConnection, SavedChat, User}
+
+
+class EmptyTests(TestCase):
+    def test_an_empty_list_says_what_comes_there(self) -> None:
+        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        empty = 0
+        for model, page in admin.site._registry.items():
+            with platform_context():
+                if model._default_manager.exists() or model is AuditEntry:
+                    continue
+            with self.subTest(model=model):
+                answer = self.client.get(address(model, "changelist"), secure=True)
+                words: Any = page
+                if model is not Message:
+                    self.assertContains(answer, escape(words.nothing_yet))
+                self.assertNotEqual(words.nothing_yet, "Nothing here yet.")
+                empty += 1
+        self.assertGreater(empty, 15)
 
 
 class EveryPageTests(TestCase):

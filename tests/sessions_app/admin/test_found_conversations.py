@@ -207,7 +207,7 @@ class WalkTests(FoundCase):
         page = self.open(self.first_result(self.find(text="refund")))
         self.assertEqual(page.context["session"].pk, self.late.pk)
         self.assertContains(page, "Your <mark>refund</mark> is late.")
-        self.assertContains(page, "Hit 1 of 1 here")
+        self.assertContains(page, "Hit 1 of 1 in this conversation")
         self.assertNotIn("Newer conversation", links_of(page))
         [hit] = parse_qs(urlsplit(page.redirect_chain[-1][0]).query)["at"]
         self.assertContains(page, f'id="m-{hit}"')
@@ -215,11 +215,11 @@ class WalkTests(FoundCase):
         page = self.open(links_of(page)["Older conversation"])
         self.assertEqual(page.context["session"].pk, self.early.pk)
         self.assertContains(page, "A **<mark>refund</mark>** takes 30 days.")
-        self.assertContains(page, "Hit 2 of 2 here")
+        self.assertContains(page, "Hit 2 of 2 in this conversation")
         before = links_of(page)["Previous hit"]
         page = self.open(before)
         self.assertContains(page, "Is a <mark>refund</mark> late?")
-        self.assertContains(page, "Hit 1 of 2 here")
+        self.assertContains(page, "Hit 1 of 2 in this conversation")
         self.assertNotIn("Previous hit", links_of(page))
         self.assertTrue(before.endswith(f"#m-{parse_qs(urlsplit(before).query)['at'][0]}"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from unittest import mock
@@ -68,6 +68,16 @@ class KeyPageTests(TestCase):
         self.assertContains(page, f"/admin/accounts/apikey/{self.key.pk}/replace/")
         requests = self.client.get(tiles["Requests"].href, secure=True)
         self.assertEqual(len(requests.context["cl"].result_list), 3)
+
+    def test_the_last_use_is_told_to_the_minute(self) -> None:
+        with platform_context():
+            moment = datetime(2026, 11, 29, 22, 59, tzinfo=UTC)
+            ApiKey.objects.filter(pk=self.key.pk).update(last_used_at=moment)
+        tiles = {tile.name: tile for tile in self.page().context["tiles"]}
+
+        self.assertEqual(
+            (tiles["Last used"].value, tiles["Last used"].note), ("29 Nov 2026", "22:59 UTC")
+        )
 
     def test_the_accounts_page_says_whose_the_refusals_are_and_what_to_do(self) -> None:
         self.client.force_login(self.root)

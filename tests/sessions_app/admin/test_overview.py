@@ -47,6 +47,13 @@ class OverviewCase(TestCase):
 
 
 class FiguresTests(OverviewCase):
+    def test_a_new_installation_is_told_where_to_begin(self) -> None:
+        self.assertContains(self.page(), "/admin/onboarding/")
+        self.assertNotContains(self.page(), "nothing to compare with")
+
+        rollup.rebuild(busy_account("acme").account_id)
+        self.assertNotContains(self.page(), "first-steps")
+
     def test_tiles_sum_the_ledger_of_these_days(self) -> None:
         instance = busy_account("acme")
         settled(instance, completion_status="error", total_cost=None, latency_ms=None)

@@ -92,6 +92,11 @@ class OrderTests(TestCase):
                 days = 30 if query.keys() & self.acme.keys() else 6
                 self.assertContains(page, f'value="{today() - days * DAY}"')
 
+    def test_a_failed_row_says_why(self) -> None:
+        page = self.get(error="provider_timeout")
+
+        self.assertContains(page, "provider_<wbr>timeout")
+
     def test_keys_and_agents_are_chosen_by_name_once_the_account_is(self) -> None:
         self.assertContains(self.get(), "choose an account first")
         page = self.get(**self.acme)

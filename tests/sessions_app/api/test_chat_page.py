@@ -66,6 +66,13 @@ class WhoMaySeeItTests(PageCase):
                 self.client.force_login(make_user(is_staff=is_staff))
                 self.assertEqual(self.get().status_code, status)
 
+    def test_an_auditor_is_refused_and_not_led_in_a_circle(self) -> None:
+        self.client.force_login(make_user(is_staff=True, is_auditor=True))
+        with self.settings(DEMO=False):
+            page = self.get()
+
+        self.assertContains(page, "An auditor changes nothing", status_code=403)
+
     def test_what_is_not_there_or_not_active_is_the_same_404(self) -> None:
         with platform_context():
             make = AgentInstance.objects.create

@@ -299,7 +299,7 @@ class RequestPageTests(PagesTestCase):
         page = self.request_page(self.turn(total_cost=None))
 
         self.assertIn("<strong>unknown</strong>", page)
-        self.assertIn("<strong>free</strong>", self.request_page(self.turn(1, total_cost=0)))
+        self.assertIn("<strong>$0.00</strong>", self.request_page(self.turn(1, total_cost=0)))
 
     def test_retries_and_fallbacks_are_distinguished(self) -> None:
         calls = [

@@ -79,6 +79,7 @@ class RunTests(ChatWorld, TestCase):
         self.assertFalse(made.passed)
         self.assertEqual(first["status"], "error")
         self.assertIn("ended as error", first["failures"][0])
+        self.assertIn("broke off.", first["failures"][0])
         self.assertEqual(second["failures"], [saved_chats.NOT_SENT])
         self.assertEqual(counts()[2], 1)
 
