@@ -238,11 +238,11 @@ def ids_of(account: Account) -> set[str]:
 
 @contextmanager
 def rolled_back(*, expected: int = 200) -> Iterator[None]:
-    """Undo changes of the database, and start with empty caches.
+    """Undo changes of the database, and forget what the caches have of them.
 
-    A call that is refused, as `expected` says, changes nothing that another call could see.
+    A call that is refused, as `expected` says, changes nothing that another call could see: neither
+    rows nor caches, which the next call may use.
     """
-    clear_caches()
     if expected >= HTTPStatus.BAD_REQUEST:
         yield
         return
@@ -250,6 +250,7 @@ def rolled_back(*, expected: int = 200) -> Iterator[None]:
     try:
         yield
     finally:
+        clear_caches()
         transaction.savepoint_rollback(savepoint)
         # Thousands of them, one inside the other, would slow down every statement.
         transaction.savepoint_commit(savepoint)
