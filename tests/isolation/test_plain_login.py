@@ -17,12 +17,13 @@ from unittest import SkipTest
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.contrib.sessions.models import Session as LoginSession
 from django.core.management import call_command
 from django.db import ProgrammingError, connection
 from django.test import Client, SimpleTestCase, override_settings
 
 from accounts.models import Account, User
-from accounts.tenancy.context import tenant_context
+from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.role_report import check_roles, statements
 from agents.models import AgentInstance
 from sessions_app.models import Session
@@ -181,9 +182,17 @@ class PlainLoginTests(SimpleTestCase):
             self.assertEqual({each.error for each in check_integrity()}, {""})
             self.assertEqual(check_roles(connection)["problems"], [])
 
-    def test_the_isolation_check_finds_no_leak(self) -> None:
+    def test_the_isolation_check_finds_no_leak_and_leaves_no_row(self) -> None:
+        before = self.left()
         report = self.run_command("isolation_check")
-        self.assertEqual((report["leaks"], report["faults"]), ([], []))
+
+        self.assertEqual((report["leaks"], report["faults"], report["ok"]), ([], [], True))
+        self.assertEqual(set(report["probes"]), {"SQL", "admin pages", "commands", "routes"})
+        self.assertEqual(self.left(), before)
+
+    def left(self) -> tuple[int, int, int]:
+        with platform_context():
+            return Account.objects.count(), User.objects.count(), LoginSession.objects.count()
 
     def run_command(self, *arguments: str) -> Any:
         out = StringIO()

@@ -204,7 +204,7 @@ class IdTests(MatrixTestCase):
         for route in by_short_name().values():
             for method in route.methods:
                 for place in {"account", "instance"} & set(route.parameters):
-                    for name in islice(names, 5):
+                    for name in islice(names, 3):
                         values = {place: name}
                         answer = self.call(self.principals["key"], route, method, values=values)
                         if route.is_openai():
@@ -219,17 +219,16 @@ class IdTests(MatrixTestCase):
 
     def test_what_a_body_may_not_say_is_named_and_refused(self) -> None:
         key = self.principals["key"]
+        body = dict.fromkeys(NEVER_FROM_A_BODY, "x")
         for name, method in BODIES:
             if by_short_name()[name].takes_unknown_fields():
                 # `model` is the agent there.
                 continue
-            for field in NEVER_FROM_A_BODY:
-                with self.subTest(name=name, field=field), rolled_back():
-                    answer = self.call(key, by_short_name()[name], method, body={field: "x"})
-                    self.assertEqual(
-                        (answer.status, answer.json()["code"]), (400, "invalid_request")
-                    )
-                    self.assertIn(field, [error["field"] for error in answer.json()["errors"]])
+            with self.subTest(name=name), rolled_back():
+                answer = self.call(key, by_short_name()[name], method, body=body)
+                self.assertEqual((answer.status, answer.json()["code"]), (400, "invalid_request"))
+                named = {error["field"] for error in answer.json()["errors"]}
+                self.assertLessEqual(set(NEVER_FROM_A_BODY), named)
 
     def test_what_a_body_of_others_clients_may_not_say_is_passed_over(self) -> None:
         key = self.principals["key"]
@@ -262,14 +261,15 @@ class IdTests(MatrixTestCase):
 
     def test_a_cookie_works_from_our_own_pages_alone(self) -> None:
         """Also for GET: any page can have an image with an address that starts a turn."""
+        # It is asked for by all routes together: each of these sites calls every third.
+        sites = cycle(("cross-site", "same-site", "none"))
         for name in ("cookie", "owner"):
             who = self.principals[name]
             for route in by_short_name().values():
                 for method in route.methods if "instance" in route.parameters else ():
-                    for site in ("cross-site", "same-site", "none"):
-                        headers = {"sec-fetch-site": site}
-                        answer = self.call(who, route, method, headers=headers)
-                        self.assertEqual(answer.status, 403, f"{name} {method} {route.name}")
+                    headers = {"sec-fetch-site": next(sites)}
+                    answer = self.call(who, route, method, headers=headers)
+                    self.assertEqual(answer.status, 403, f"{name} {method} {route.name} {headers}")
         self.assertEqual(rows_of(self.acme.account), self.acme_before)
 
 

@@ -1,4 +1,8 @@
-"""`manage.py isolation_check` finds planted leaks and nothing else, and removes its rows."""
+"""`manage.py isolation_check` finds planted leaks and nothing else, and removes its rows.
+
+Here it tries one route and one page of the admin. All of them are tried with the rights of
+production, in tests/isolation/test_plain_login.py.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from django.core.signals import request_finished, request_started
 from django.db import NotSupportedError, close_old_connections, connection
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.keys.services import create_account
@@ -29,7 +34,7 @@ from sessions_app.api.schemas import HistoryOut, MessageOut
 from sessions_app.background.retention import forget_turn_events
 from sessions_app.conversations import history
 from sessions_app.isolation_check import check
-from sessions_app.isolation_check.accounts import two_accounts
+from sessions_app.isolation_check.accounts import FixtureAccount, two_accounts
 from sessions_app.isolation_check.check import IsolationCheck, Route, account_routes
 from sessions_app.isolation_check.sql_probes import (
     _is_refused,
@@ -48,6 +53,9 @@ class OneConnection(TestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        # Of the many routes, only one is tried, which can have the planted leak.
+        self.enterContext(mock.patch.object(check, "account_routes", only_history))
+        self.enterContext(mock.patch.object(check, "admin_pages", only_index))
         for signal in (request_started, request_finished):
             if signal.disconnect(close_old_connections):
                 self.addCleanup(signal.connect, close_old_connections)
@@ -64,6 +72,10 @@ def run_check() -> tuple[dict[str, Any], int]:
 
 def only_history() -> Iterator[Route]:
     yield Route(HISTORY, ("GET",), is_api=True)
+
+
+def only_index(_theirs: FixtureAccount) -> Iterator[str]:
+    yield reverse("admin:index")
 
 
 def left() -> tuple[int, int, int]:
@@ -89,8 +101,7 @@ class CheckTests(OneConnection):
 
     def test_the_report_is_printed_in_lines(self) -> None:
         out = StringIO()
-        with mock.patch.object(check, "account_routes", only_history):
-            call_command("isolation_check", stdout=out, no_color=True)
+        call_command("isolation_check", stdout=out, no_color=True)
         self.assertRegex(
             out.getvalue(),
             r"^Tried: \d+ SQL, .*routes\.\nNothing of the other account was reached\.",
@@ -102,11 +113,6 @@ class CheckTests(OneConnection):
 
 
 class PlantedLeakTests(OneConnection):
-    def setUp(self) -> None:
-        super().setUp()
-        # Of the many routes, only the one that can have the planted leak is tried.
-        self.enterContext(mock.patch.object(check, "account_routes", only_history))
-
     def run_sql(self, statement: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute(statement)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -134,15 +134,21 @@ def _event_faults(events: Mapping[str, Any], body: bytes) -> Iterator[str]:
 
 
 def _faults_in(schema: Any, value: Any) -> Iterator[str]:
-    for error in _validator(json.dumps(schema)).iter_errors(value):
+    for error in _validator(schema).iter_errors(value):
         yield f"{'.'.join(map(str, error.instance_path))}: {error.message[:300]}"
 
 
-@lru_cache(maxsize=1024)
-def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
-    closed = {"unevaluatedProperties": False} if _is_object(json.loads(schema)) else {}
-    whole = {**json.loads(schema), **closed, "components": {"schemas": _closed_schemas()}}
-    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+# By the identity of a schema, which is kept together with its validator.
+_validators: dict[int, tuple[Any, jsonschema_rs.Draft202012Validator]] = {}
+
+
+def _validator(schema: Any) -> jsonschema_rs.Draft202012Validator:
+    if id(schema) not in _validators:
+        closed = {"unevaluatedProperties": False} if _is_object(schema) else {}
+        whole = {**schema, **closed, "components": {"schemas": _closed_schemas()}}
+        made = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+        _validators[id(schema)] = schema, made
+    return _validators[id(schema)][1]
 
 
 def _is_object(schema: Mapping[str, Any]) -> bool:
