@@ -23,6 +23,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from salient.database.indexes import AddIndexConcurrently, check_indexes, invalid_indexes
 from salient.database.upgrades.lock import migration_lock
 from tests.support.database import catalog
+from tests.support.database.quick_migrate import quick_migrate
 from tests.support.database.scratch_database import (
     OWN_APPS,
     ScratchCase,
@@ -182,7 +183,8 @@ def migrate_to_before(migration: Migration) -> None:
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     names = [str(each) for each, _ in plan]
-    executor.migrate([], plan=plan[: names.index(str(migration))])
+    with quick_migrate():
+        executor.migrate([], plan=plan[: names.index(str(migration))])
 
 
 def go_back(migration: Migration) -> None:
