@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
+from multiprocessing.context import ForkServerProcess
 from typing import ClassVar
 
 import psycopg
@@ -23,6 +22,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from salient.database.indexes import AddIndexConcurrently, check_indexes, invalid_indexes
 from salient.database.upgrades.lock import migration_lock
 from tests.support.database import catalog
+from tests.support.database.migrate_process import start_migrate
+from tests.support.database.quick_migrate import quick_migrate
 from tests.support.database.scratch_database import (
     OWN_APPS,
     ScratchCase,
@@ -32,7 +33,7 @@ from tests.support.database.scratch_database import (
     own_tables,
     scratch_database,
 )
-from tests.support.servers.served import ROOT, database_url, environment
+from tests.support.servers.served import database_url, environment
 
 SPOIL = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass"
 END_BUILDERS = """
@@ -156,12 +157,13 @@ class InterruptedTests(ScratchCase):
             with psycopg.connect(database_url()) as holder:
                 # A read keeps every change of the table waiting, and later reads behind that.
                 holder.execute("SELECT FROM sessions LIMIT 1")
-                process = start_migrate(last)
+                process = start(last)
                 eventually(waits_for_lock)
                 with psycopg.connect(database_url(), options="-c lock_timeout=10s") as other:
                     other.execute("SELECT FROM sessions LIMIT 1")
-                self.assertIsNone(process.poll())
-            self.assertEqual(process.wait(120), 0)
+                self.assertTrue(process.is_alive())
+            process.join(120)
+            self.assertEqual(process.exitcode, 0)
             self.assert_goes_on(str(last))
 
     def test_the_way_back_is_open_as_well(self) -> None:
@@ -182,7 +184,8 @@ def migrate_to_before(migration: Migration) -> None:
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     names = [str(each) for each, _ in plan]
-    executor.migrate([], plan=plan[: names.index(str(migration))])
+    with quick_migrate():
+        executor.migrate([], plan=plan[: names.index(str(migration))])
 
 
 def go_back(migration: Migration) -> None:
@@ -204,10 +207,10 @@ def kill_while_building(migration: Migration) -> None:
 
 
 def kill_when(migration: Migration, happened: Callable[[], object]) -> None:
-    process = start_migrate(migration)
+    process = start(migration)
     eventually(happened)
     process.kill()
-    process.wait()
+    process.join()
     execute(END_BUILDERS)
 
 
@@ -229,7 +232,13 @@ def is_building() -> bool:
 
 
 def waits_for_lock() -> bool:
-    return bool(catalog.rows("SELECT FROM pg_locks WHERE NOT granted AND locktype = 'relation'"))
+    """Return whether somebody in this database, not in that of another test, waits for a table."""
+    return bool(
+        catalog.rows(
+            "SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+            "WHERE NOT granted AND locktype = 'relation' AND datname = current_database()"
+        )
+    )
 
 
 @contextmanager
@@ -251,14 +260,8 @@ def old_snapshot() -> Iterator[None]:
         reader.rollback()
 
 
-def start_migrate(migration: Migration) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "manage.py", "migrate", migration.app_label, migration.name],
-        cwd=ROOT,
-        env=environment(8000),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def start(migration: Migration) -> ForkServerProcess:
+    return start_migrate(migration.app_label, migration.name, environment(8000))
 
 
 class TwiceTests(ScratchCase):

@@ -16,6 +16,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import SimpleTestCase
 
+from tests.support.database.quick_migrate import quick_migrate
+
 DATA = Path(__file__).parents[2] / "data"
 OWN_APPS = ("accounts", "agents", "sessions_app")
 # The tables of the Alembic baseline.
@@ -75,7 +77,8 @@ def connect_to(name: str) -> None:
 
 
 def migrate(*target: str, **options: Any) -> None:
-    call_command("migrate", *target, verbosity=0, **options)
+    with quick_migrate():
+        call_command("migrate", *target, verbosity=0, **options)
 
 
 def newest() -> str:
