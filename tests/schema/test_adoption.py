@@ -33,6 +33,7 @@ from sessions_app.operations.adoption.state import (
 from sessions_app.usage import rollup
 from tests.support.commands import refusal, run_json
 from tests.support.database import catalog
+from tests.support.database.quick_migrate import quick_migrate
 from tests.support.database.scratch_database import (
     BASELINE,
     ScratchCase,
@@ -389,6 +390,7 @@ class NewestTests(RefusalCase):
 
     maxDiff = 4000
 
+    @quick_migrate()
     def test_there_and_back(self) -> None:
         self.refused(NEWEST_REFUSED, CHOICES)
         self.it_says_what_it_does_with_what_is_odd()
@@ -675,6 +677,7 @@ class BaselineTests(ScratchCase):
                 WHERE id = (SELECT id FROM messages ORDER BY id LIMIT 1)
         """)
 
+    @quick_migrate()
     def test_to_the_end(self) -> None:
         traffic = Traffic(self.url, self.sessions, "baseline")
         with traffic.going_on():
