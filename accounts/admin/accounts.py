@@ -79,6 +79,7 @@ class AccountAdmin(RenamableAdmin[Account]):
     """Accounts are suspended or archived; no button erases one."""
 
     menu_group, menu_place = "Tenants", 1
+    nothing_yet = "No accounts yet: “Onboard a customer” makes the first one."
     renamed = "account"
     forbidden = frozenset({"delete"})
     changelist_class = AccountList

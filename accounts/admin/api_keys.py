@@ -263,9 +263,8 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         user = cast(User, request.user)
         access = support_access.current_access(user, key.account_id)
         initial = request.GET.dict() | texts_in(request.GET, PERSONAL)
-        form = form_class(
-            request.POST or None, initial=initial, key=key, viewer=user, access=access
-        )
+        data = request.POST or None
+        form = form_class(data, initial=initial, key=key, viewer=user, access=access)
         if form.is_valid():
             try:
                 return done(request, key, form)

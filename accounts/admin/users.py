@@ -337,9 +337,8 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
     @admin.display(description="accounts")
     def places(self, user: User) -> SafeString | str:
         rows = [(*_link(place), place.get_role_display()) for place in user.memberships.all()]
-        found = format_html_join(
-            "", '<li><a href="{}">{}</a> <span class="quiet">{}</span></li>', rows
-        )
+        row = '<li><a href="{}">{}</a> <span class="quiet">{}</span></li>'
+        found = format_html_join("", row, rows)
         return format_html('<ul class="plain">{}</ul>', found) if rows else "no account"
 
     @admin.display(description="login")
