@@ -11,7 +11,7 @@ from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, ProviderConnection
 from sessions_app.conversations.search import MessageSearch
 from sessions_app.models import CompletionStatus, LLMRequest, Session
-from tests.e2e.world import instance_with_most
+from tests.e2e.fixtures import instance_with_most
 
 
 def album() -> dict[str, str]:

@@ -24,7 +24,7 @@ def main(parts: list[str]) -> None:
 def look(url: str, parts: list[str]) -> list[str]:
     """Return what is wrong, and write it as it is found."""
     # Only now: models can not be imported before Django is set up.
-    from tests.e2e.world import EMAIL, PASSWORD, addresses  # noqa: PLC0415
+    from tests.e2e.fixtures import EMAIL, PASSWORD, addresses  # noqa: PLC0415
 
     pages = [each for each in addresses() if not parts or any(part in each for part in parts)]
     with browser() as running:

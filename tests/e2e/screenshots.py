@@ -29,7 +29,7 @@ def main(names: list[str]) -> None:
 def take_all(url: str, names: list[str]) -> None:
     # Only now: models can not be imported before Django is set up.
     from tests.e2e.album import album  # noqa: PLC0415
-    from tests.e2e.world import EMAIL, PASSWORD  # noqa: PLC0415
+    from tests.e2e.fixtures import EMAIL, PASSWORD  # noqa: PLC0415
 
     pages = album()
     with browser() as running:

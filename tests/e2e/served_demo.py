@@ -27,7 +27,7 @@ def _serve(look: Callable[[str], None], turns: int | None) -> None:
     from django.core.management import call_command  # noqa: PLC0415
 
     from sessions_app.demo import TURNS  # noqa: PLC0415
-    from tests.e2e.world import furnish  # noqa: PLC0415
+    from tests.e2e.fixtures import furnish  # noqa: PLC0415
     from tests.support.database.scratch_database import scratch_database  # noqa: PLC0415
     from tests.support.servers.mock_openai import MockOpenAI, Reply, usage  # noqa: PLC0415
     from tests.support.servers.served import served  # noqa: PLC0415

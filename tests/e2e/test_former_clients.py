@@ -18,8 +18,8 @@ from accounts.models import KeyKind
 from sessions_app.models import Role
 from tests.e2e.browser import TIMEOUT_MS, browser
 from tests.support.factories import make_key
+from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.served import served
-from tests.support.worlds import World, stored
 
 DOCUMENT = Path(settings.BASE_DIR) / "docs/moving.md"
 # An old page: a form for each of the two ways to call.
@@ -70,9 +70,9 @@ def page_server() -> Iterator[tuple[str, dict[str, str]]]:
             thread.join()
 
 
-class FormerClientTests(World, TransactionTestCase):
+class FormerClientTests(AgentFixtures, TransactionTestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_the_old_page_chats_and_streams_as_one_visitor(self) -> None:
         with page_server() as (site, pages):

@@ -54,7 +54,7 @@ class Desk(Watched):
 
 
 class DeskTests(TransactionTestCase):
-    """One small world, one server and one browser for all of the jobs."""
+    """A few accounts, one server and one browser for all of the jobs."""
 
     def setUp(self) -> None:
         folder = self.enterContext(tempfile.TemporaryDirectory())

@@ -16,8 +16,8 @@ from agents.config.versions import publishing
 from agents.models import AgentInstance
 from sessions_app.models import Erasure, Message
 from tests.e2e.browser import Watched, browser
+from tests.e2e.fixtures import EMAIL, PASSWORD
 from tests.e2e.walk import expect_message
-from tests.e2e.world import EMAIL, PASSWORD
 from tests.support.factories import (
     make_account,
     make_instance,

@@ -10,8 +10,8 @@ from asgiref.sync import sync_to_async
 from django.test import TransactionTestCase, override_settings
 
 from tests.e2e.browser import FULL, NARROW, PHONE, WIDE, Watched, browser
+from tests.e2e.fixtures import EMAIL, PASSWORD, addresses, furnish, lengthen
 from tests.e2e.walk import REPLIES, check_rows, walk
-from tests.e2e.world import EMAIL, PASSWORD, addresses, furnish, lengthen
 from tests.support.servers.mock_openai import MockOpenAI
 from tests.support.servers.served import served
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Route, expect
 from accounts.models import Account, AuditEntry
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest
-from tests.e2e.world import EMAIL, PASSWORD
+from tests.e2e.fixtures import EMAIL, PASSWORD
 from tests.support.servers.mock_openai import Reply, usage
 
 # A million tokens read cost $2, a million written $8.

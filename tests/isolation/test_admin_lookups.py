@@ -23,7 +23,7 @@ from accounts.admin.base import LIST_PARAMETERS, PlatformModelAdmin
 from accounts.models import AuditEntry, MemberRole, User
 from accounts.tenancy.context import platform_context
 from sessions_app.models import Profile, SavedChat
-from tests.accounts.member_worlds import make_member
+from tests.accounts.member_fixtures import make_member
 from tests.support.factories import (
     make_account,
     make_instance,

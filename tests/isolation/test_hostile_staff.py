@@ -17,7 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from accounts.members.support_access import open_access
 from accounts.models import Account
 from accounts.tenancy.context import platform_context
-from tests.sessions_app.admin_worlds import address, make_one_of_each
+from tests.sessions_app.admin_fixtures import address, make_one_of_each
 from tests.support.people import make_root
 
 MARKUP = "\"'><script>alert(1)</script>"

@@ -32,7 +32,7 @@ from tests.support.api_client import ApiClient
 from tests.support.database.catalog import rows
 from tests.support.database.scratch_database import scratch_database, server_lock
 from tests.support.factories import make_account, make_instance, make_key, write_config
-from tests.support.worlds import counts
+from tests.support.fixtures import counts
 
 PASSWORD = "correct-horse-battery"
 

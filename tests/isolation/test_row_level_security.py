@@ -53,7 +53,7 @@ from tests.support.factories import (
     make_message,
     make_session,
 )
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 DENIED = r"permission denied|row-level security"
 
@@ -374,13 +374,13 @@ class ArbitrarySqlTests(TwoAccounts):
         self.assertEqual(rows("SELECT current_user = session_user"), [(True,)])
 
 
-class ForgottenFilterTests(World, TestCase):
+class ForgottenFilterTests(AgentFixtures, TestCase):
     """Promise 1: with the ORM's filter removed, the API still shows no row of another account."""
 
     canary = "canary-of-beta"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         beta = make_account("beta", name=self.canary)
         instance = make_instance(beta, "their-bot")
         make_key(beta, name=self.canary)

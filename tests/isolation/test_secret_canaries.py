@@ -24,8 +24,8 @@ from accounts.auth import key_text
 from agents.connections import connections
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_key
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, stream
-from tests.support.worlds import World
 
 CONNECTION_KEY = "sk-canary-connection-0123456789"
 PROVIDER_KEY = "sk-canary-provider-0123456789"
@@ -73,9 +73,9 @@ def rows() -> Iterator[tuple[str, str]]:
 
 
 @override_settings(**SERVER)
-class CanaryTests(World, TestCase):
+class CanaryTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         _, self.other_key = make_key(self.account, name="other")
         self.secrets = {
             "API key": self.secret,

@@ -44,10 +44,10 @@ from tests.project.snippets import (
 )
 from tests.support.docs import ROOT
 from tests.support.factories import make_instance, make_key, write_config
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers import node_clients
 from tests.support.servers.served import Served, served
 from tests.support.usage import settled
-from tests.support.worlds import World
 
 PAGE = ROOT / "docs/api.md"
 # The days of the example.
@@ -248,9 +248,9 @@ def signed_event(secret: str) -> dict[str, str]:
     return {"EVENT_BODY": body, "EVENT_HEADERS": json.dumps(dict(headers))}
 
 
-class SnippetTests(World, TransactionTestCase):
+class SnippetTests(AgentFixtures, TransactionTestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         write_config(
             settings.AGENT_CONFIG_DIR,
             "acme",

@@ -24,7 +24,7 @@ from tests.support.database import catalog
 from tests.support.database.scratch_database import OWN_APPS
 from tests.support.database.turn_functions import TurnFunctions
 from tests.support.factories import make_webhook
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 TABLES = (
     "sessions",
@@ -72,9 +72,9 @@ def written() -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-class ClusterFunctionTests(TurnFunctions, World, TestCase):
+class ClusterFunctionTests(TurnFunctions, AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
         budgets.set_budget(self.account, period="day", limit=Decimal(1))
         make_webhook(self.account, events=[*WebhookEvent])

@@ -13,7 +13,7 @@ from accounts.models import (
     User,
 )
 from accounts.tenancy.context import platform_context
-from tests.accounts.member_worlds import PASSWORD
+from tests.accounts.member_fixtures import PASSWORD
 from tests.support.factories import make_user
 
 

@@ -19,8 +19,8 @@ from salient.database.diagnosis import parameters
 from salient.database.upgrades.backups.contents import contents_of
 from tests.support.commands import run_json
 from tests.support.database.scratch_database import scratch_database
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.served import Served, served
-from tests.support.worlds import World
 
 FORGET = "DELETE FROM django_migrations WHERE app = %s AND name = %s"
 RECORD = "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())"
@@ -84,10 +84,10 @@ def number(query: str) -> int:
     return int(found)
 
 
-class ServingTests(World, TransactionTestCase):
+class ServingTests(AgentFixtures, TransactionTestCase):
     def setUp(self) -> None:
         self.enterContext(scratch_database(copied=True))
-        self.make_world()
+        self.make_fixtures()
         self.folder = Path(self.enterContext(TemporaryDirectory()))
 
     def test_it_serves_through_a_backup_a_restore_and_a_pending_migration(self) -> None:

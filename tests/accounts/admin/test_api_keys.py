@@ -16,7 +16,7 @@ from accounts.admin.lists.private import opened as opened_query
 from accounts.models import ApiKey, MemberRole
 from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
-from tests.accounts.member_worlds import make_member
+from tests.accounts.member_fixtures import make_member
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in

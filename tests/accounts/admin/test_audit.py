@@ -15,7 +15,7 @@ from accounts.models.audit import OBJECT_TYPES
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import ProviderConnection
 from salient.actors import Actor, acting
-from tests.accounts.member_worlds import browser_of, make_member
+from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import ApiClient
 from tests.support.database.catalog import rows
 from tests.support.factories import (

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Invitation, MemberRole
 from accounts.tenancy.context import platform_context, tenant_context
-from tests.accounts.member_worlds import PASSWORD, make_member
+from tests.accounts.member_fixtures import PASSWORD, make_member
 from tests.support.factories import make_account, make_user
 from tests.support.people import make_auditor
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry, Invitation, MemberRole, Membership, User
 from accounts.tenancy.context import platform_context
-from tests.accounts.member_worlds import invitation_rows, make_member, roles_in
+from tests.accounts.member_fixtures import invitation_rows, make_member, roles_in
 from tests.support.factories import make_account, make_invitation, make_user
 from tests.support.people import make_root, opened
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry, MemberRole, User
 from accounts.tenancy.context import platform_context
-from tests.accounts.member_worlds import PASSWORD, make_member
+from tests.accounts.member_fixtures import PASSWORD, make_member
 from tests.support.factories import make_account, make_user
 from tests.support.people import make_root
 

@@ -17,7 +17,7 @@ from accounts.models import ApiKey, AuditEntry, KeyKind, KeyMode, MemberRole, Sc
 from accounts.models.api_key import DEFAULT_SCOPES
 from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
-from tests.accounts.member_worlds import browser_of, make_member
+from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_instance, make_key
 from tests.support.people import make_root, opened

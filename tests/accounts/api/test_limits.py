@@ -15,7 +15,7 @@ from accounts.limits import budgets, quotas
 from accounts.limits.registry import LIMITS
 from accounts.models import AccountLimits, AuditEntry, Budget, KeyMode, MemberRole
 from accounts.tenancy.context import platform_context
-from tests.accounts.member_worlds import browser_of, make_member
+from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_budget, make_instance, make_key
 from tests.support.people import make_root

@@ -6,14 +6,14 @@ from django.test import TestCase
 from accounts.models import KeyMode, Scope
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_instance, make_key
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 ME = "/accounts/acme/me"
 
 
-class MeTests(World, TestCase):
+class MeTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.second = make_instance(self.account, "second")
 
     async def test_tells_a_key_what_it_may_do(self) -> None:

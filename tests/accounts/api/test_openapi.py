@@ -20,9 +20,9 @@ from salient.api.problems import Problem
 from tests.support.api_client import ApiClient
 from tests.support.docs import ROOT
 from tests.support.factories import make_key
+from tests.support.fixtures import AgentFixtures
 from tests.support.isolation import declared_answers
 from tests.support.isolation.routes import routes
-from tests.support.worlds import World
 
 HERE = "/openapi.json"
 
@@ -99,9 +99,9 @@ class DocumentTests(SimpleTestCase):
         self.assertEqual(found["by"], {"$ref": "#/components/schemas/By", "default": "day"})
 
 
-class ServedTests(World, TestCase):
+class ServedTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_everybody_may_read_the_whole_document_and_keep_it(self) -> None:
         answer = await ApiClient().get(HERE)

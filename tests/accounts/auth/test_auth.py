@@ -17,10 +17,10 @@ from accounts.tenancy.context import platform_context
 from agents.api import decorators
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
-from tests.accounts.member_worlds import browser_of, make_member
+from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_instance, make_key
-from tests.support.worlds import World, counts, stored
+from tests.support.fixtures import AgentFixtures, counts, stored
 
 SHOP = "https://shop.example"
 # A well-formed key that nobody has.
@@ -32,9 +32,9 @@ def looks(answer: Answer) -> tuple[int, dict[str, str], bytes]:
     return answer.status, answer.headers, answer.body
 
 
-class KeyWorld(World, TestCase):
+class KeyFixtures(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.beta = make_account("beta")
         self.theirs = make_instance(self.beta, "bot")
         self.second = make_instance(self.account, "second")
@@ -61,7 +61,7 @@ class KeyWorld(World, TestCase):
         return answer.status, answer.json().get("code", "")
 
 
-class OrderTests(KeyWorld):
+class OrderTests(KeyFixtures):
     async def test_of_many_faults_the_first_in_order_answers(self) -> None:
         now = timezone.now()
         client = await self.key(
@@ -142,7 +142,7 @@ class OrderTests(KeyWorld):
                     self.assertEqual(told, expected.get(name, (401, "unauthenticated")))
 
 
-class LooksAlikeTests(KeyWorld):
+class LooksAlikeTests(KeyFixtures):
     async def test_unknown_key_and_wrong_secret_are_one_answer(self) -> None:
         secret = self.secret
         changed = secret[:20] + ("a" if secret[20] != "a" else "b") + secret[21:-6]
@@ -194,7 +194,7 @@ class LooksAlikeTests(KeyWorld):
         self.assertEqual(load.call_count, 2)
 
 
-class InstanceTests(KeyWorld):
+class InstanceTests(KeyFixtures):
     async def test_a_key_lists_and_uses_its_instances_alone(self) -> None:
         client = await self.key(instance_ids=[self.instance.pk])
 
@@ -206,7 +206,7 @@ class InstanceTests(KeyWorld):
             self.assertEqual(answer.status, 404)
 
 
-class NetworkTests(KeyWorld):
+class NetworkTests(KeyFixtures):
     async def test_a_key_works_from_its_networks_alone(self) -> None:
         client = await self.key(networks=["203.0.113.0/24", "2001:db8::/32"])
         forwarded = {"x-forwarded-for": "203.0.113.9"}
@@ -225,7 +225,7 @@ class NetworkTests(KeyWorld):
                     self.assertEqual(answer.status, status)
 
 
-class MisplacedKeyTests(KeyWorld):
+class MisplacedKeyTests(KeyFixtures):
     async def test_a_key_elsewhere_is_refused_with_a_hint(self) -> None:
         nobody = ApiClient()
         for name, answer, status in (
@@ -256,7 +256,7 @@ class MisplacedKeyTests(KeyWorld):
             self.assertEqual(answer.status, 200)
 
 
-class PublishableKeyTests(KeyWorld):
+class PublishableKeyTests(KeyFixtures):
     async def page(self, **fields: Any) -> ApiClient:
         values = {
             "kind": KeyKind.PUBLISHABLE,
@@ -316,7 +316,7 @@ class PublishableKeyTests(KeyWorld):
                 self.assertEqual(answer.status, 403)
 
 
-class TestModeTests(KeyWorld):
+class TestModeTests(KeyFixtures):
     async def test_a_test_key_meets_the_script_and_costs_nothing(self) -> None:
         self.configure("model: openai:gpt-4.1-mini\n")
         client = await self.key(mode=KeyMode.TEST)
@@ -338,7 +338,7 @@ class TestModeTests(KeyWorld):
         self.assertEqual(answer.status, 401)
 
 
-class HeaderTests(KeyWorld):
+class HeaderTests(KeyFixtures):
     async def test_no_answer_is_kept_by_a_cache(self) -> None:
         for client, path in (
             (self.api, "/accounts/acme/me"),
@@ -351,7 +351,7 @@ class HeaderTests(KeyWorld):
             self.assertEqual(answer.headers["vary"], "Authorization, Cookie, Origin")
 
 
-class LastUsedTests(KeyWorld):
+class LastUsedTests(KeyFixtures):
     async def test_is_written_once_a_minute(self) -> None:
         def last_used() -> Any:
             with platform_context():
@@ -367,7 +367,7 @@ class LastUsedTests(KeyWorld):
         self.assertGreater(await sync_to_async(last_used)(), first)
 
 
-class SecrecyTests(KeyWorld):
+class SecrecyTests(KeyFixtures):
     async def test_no_secret_stands_in_a_row_a_log_or_an_answer(self) -> None:
         with self.assertLogs(level="DEBUG") as logs:
             me = await self.api.get("/accounts/acme/me")

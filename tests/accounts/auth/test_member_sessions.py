@@ -14,7 +14,7 @@ from accounts.members import members
 from accounts.models import Account, AccountStatus, MemberRole, Membership
 from accounts.tenancy.context import platform_context
 from salient.ttl import CACHE_TTL, clear_caches
-from tests.accounts.member_worlds import browser_of, log_in, make_member
+from tests.accounts.member_fixtures import browser_of, log_in, make_member
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
 

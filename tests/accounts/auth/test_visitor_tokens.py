@@ -25,7 +25,7 @@ from salient.ttl import clear_caches
 from sessions_app.models import Session
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_instance, make_key, write_config
-from tests.support.worlds import SCRIPTED, World, counts, stored
+from tests.support.fixtures import SCRIPTED, AgentFixtures, counts, stored
 
 SHOP, BLOG = "https://shop.example", "https://blog.example"
 
@@ -114,9 +114,9 @@ def make_uuid() -> Any:
     return AgentInstance().pk
 
 
-class VisitorWorld(World, TestCase):
+class VisitorFixtures(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.second = make_instance(self.account, "second")
         self.page_key, page = make_key(
             self.account,
@@ -151,7 +151,7 @@ class VisitorWorld(World, TestCase):
         clear_caches()
 
 
-class EmbedTests(VisitorWorld):
+class EmbedTests(VisitorFixtures):
     async def test_a_visitor_finds_its_conversation_again_and_no_other(self) -> None:
         ada, bob = await self.start(), await self.start()
         first = await self.ask(ada, "my name is Ada")
@@ -286,7 +286,7 @@ def life_of(answer: Answer) -> float:
     return float((ends - timezone.now()).total_seconds())
 
 
-class EndUserTests(VisitorWorld):
+class EndUserTests(VisitorFixtures):
     async def test_sessions_are_theirs_on_any_device(self) -> None:
         phone, laptop = await self.end_user(), await self.end_user()
         first = (await self.ask(phone, "my name is Ada")).json()
@@ -384,7 +384,7 @@ class EndUserTests(VisitorWorld):
         self.assertEqual(answer.status, 404)
 
 
-class TokenSecrecyTests(VisitorWorld):
+class TokenSecrecyTests(VisitorFixtures):
     async def test_no_token_and_no_visitor_stands_in_a_row(self) -> None:
         visitor = await self.start()
         await self.ask(visitor)

@@ -18,7 +18,7 @@ from salient.api.problems import NotFound
 from salient.ttl import clear_caches
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 
 class KeyTextTests(SimpleTestCase):
@@ -198,13 +198,13 @@ class RotationTests(TestCase):
                 rotate_api_key(self.account.pk, key.pk)
 
 
-class SelfRotationTests(World, TestCase):
+class SelfRotationTests(AgentFixtures, TestCase):
     """`POST /accounts/{account}/keys/rotate`."""
 
     path_of_rotation = "/accounts/acme/keys/rotate"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_a_key_rotates_itself_and_gets_the_new_text_once(self) -> None:
         answer = await self.api.post(self.path_of_rotation, {})

@@ -21,7 +21,7 @@ from accounts.models.api_key import LASTING
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.suspensions import resume, suspend
 from salient.ttl import clear_caches
-from tests.accounts.member_worlds import PASSWORD, make_member
+from tests.accounts.member_fixtures import PASSWORD, make_member
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_invitation, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in

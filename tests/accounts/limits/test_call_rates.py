@@ -20,7 +20,7 @@ from accounts.models import KeyKind, MemberRole, RateState, Scope
 from accounts.tenancy.context import platform_context
 from salient.api.openapi.routes import api_operations
 from salient.ttl import clear_caches
-from tests.accounts.member_worlds import browser_of, make_member
+from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_instance, make_key
 

@@ -10,7 +10,7 @@ from django.test import TestCase
 from accounts.members.one_time_links import token_hash
 from accounts.models import MemberRole
 from salient.management.base import Misused, Refused
-from tests.accounts.member_worlds import invitation_rows, make_member, roles_in
+from tests.accounts.member_fixtures import invitation_rows, make_member, roles_in
 from tests.support.factories import make_account, make_user
 
 

@@ -8,7 +8,7 @@ from django.test import TestCase
 from accounts.keys.services import revoke_api_key, rotate_api_key
 from accounts.models import ApiKey, Invitation, MemberRole
 from accounts.tenancy.context import platform_context
-from tests.accounts.member_worlds import browser_of, make_member, roles_in
+from tests.accounts.member_fixtures import browser_of, make_member, roles_in
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
 

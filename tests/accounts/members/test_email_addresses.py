@@ -19,7 +19,7 @@ from accounts.members.email_addresses import is_same, look_up_form, normal_email
 from accounts.members.members import find_person
 from accounts.models import Invitation, MemberRole, User
 from accounts.tenancy.context import platform_context
-from tests.accounts.member_worlds import PASSWORD, browser_of, make_member
+from tests.accounts.member_fixtures import PASSWORD, browser_of, make_member
 from tests.support.commands import refusal, run_json
 from tests.support.factories import make_account, make_invitation, make_user
 from tests.support.isolation.accounts import high_rates

@@ -19,7 +19,7 @@ from accounts.members import invitations, one_time_links
 from accounts.models import Account, AccountStatus, Invitation, MemberRole, User
 from accounts.tenancy.context import platform_context
 from salient.security.logs import WithoutTokens
-from tests.accounts.member_worlds import (
+from tests.accounts.member_fixtures import (
     PASSWORD,
     browser_of,
     invitation_rows,

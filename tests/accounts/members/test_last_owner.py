@@ -11,7 +11,7 @@ from accounts.members import members
 from accounts.members.members import SCOPES_OF, LastOwner
 from accounts.models import MemberRole, Membership
 from accounts.tenancy.context import tenant_context
-from tests.accounts.member_worlds import make_member, roles_in
+from tests.accounts.member_fixtures import make_member, roles_in
 from tests.support.factories import make_account
 
 

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.members.members import SCOPES_OF, members_of
 from accounts.models import MemberRole, Membership, Scope
-from tests.accounts.member_worlds import browser_of, make_member, roles_in
+from tests.accounts.member_fixtures import browser_of, make_member, roles_in
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_key
 

@@ -12,7 +12,7 @@ from django_tasks_db.models import DBTaskResult
 from accounts.models import AuditEntry, Scope, WebhookDelivery
 from accounts.tenancy.context import platform_context
 from accounts.webhooks.endpoints import MOST_ENDPOINTS
-from tests.accounts.webhooks.worlds import deliver, publish, receiving
+from tests.accounts.webhooks.fixtures import deliver, publish, receiving
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_key
 

@@ -21,7 +21,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from accounts.webhooks import endpoints, log, outbox, signing
 from accounts.webhooks.outbox import DELAYS, MOST_TRIES, Result, delay
 from salient.api.problems import Invalid
-from tests.accounts.webhooks.worlds import (
+from tests.accounts.webhooks.fixtures import (
     deliver,
     failing_for,
     make_due,

@@ -19,7 +19,7 @@ from accounts.webhooks import endpoints
 from accounts.webhooks.expiring import warn_of_keys
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.turns.abandoned import settle_abandoned
-from tests.accounts.webhooks.worlds import make_endpoint, rows
+from tests.accounts.webhooks.fixtures import make_endpoint, rows
 from tests.support.api_client import ApiClient
 from tests.support.factories import (
     make_account,
@@ -28,14 +28,14 @@ from tests.support.factories import (
     make_llm_request,
     make_session,
 )
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 TEXTS = ("Hello there", "You said")
 
 
-class EventTests(World, TransactionTestCase):
+class EventTests(AgentFixtures, TransactionTestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def of(self, event: str) -> list[WebhookDelivery]:
         return [row for row in await sync_to_async(rows)(self.account) if row.event == event]

@@ -21,7 +21,7 @@ from accounts.tenancy.context import tenant_context
 from accounts.webhooks import endpoints, outbox, signing
 from accounts.webhooks.outbox import Result
 from salient.security.encryption import is_current
-from tests.accounts.webhooks.worlds import make_endpoint, publish, rows
+from tests.accounts.webhooks.fixtures import make_endpoint, publish, rows
 from tests.support.commands import run, run_json
 from tests.support.factories import make_account, make_user
 

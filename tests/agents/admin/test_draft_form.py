@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
-from tests.agents.publishing_worlds import PublishingWorld
+from tests.agents.publishing_fixtures import PublishingFixtures
 
 TYPED = """\
 # ours
@@ -25,9 +25,9 @@ max_tokens: 500
 """
 
 
-class DraftFormTests(PublishingWorld, TestCase):
+class DraftFormTests(PublishingFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.client.force_login(self.ann)
         self.page = reverse("admin:instance-configuration", args=[self.instance.pk])
 

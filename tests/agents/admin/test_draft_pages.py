@@ -22,15 +22,15 @@ from agents.config.versions.current import current_config
 from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion, InstanceStatus
 from salient.ttl import clear_caches
-from tests.agents.publishing_worlds import PublishingWorld
+from tests.agents.publishing_fixtures import PublishingFixtures
 from tests.support.factories import make_instance, make_key, make_user
 
 XSS = "<script>alert(1)</script>"
 
 
-class PagesTestCase(PublishingWorld, TestCase):
+class PagesTestCase(PublishingFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.client.force_login(self.ann)
 
     def at(self, name: str, *more: Any, instance: AgentInstance | None = None) -> str:

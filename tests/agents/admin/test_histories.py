@@ -25,10 +25,10 @@ from agents.config.versions.current import current_config
 from agents.config.versions.timeline import changed_files
 from salient.actors import Actor, acting
 from salient.cursor import Cursor
-from tests.accounts.member_worlds import make_member
+from tests.accounts.member_fixtures import make_member
 from tests.support.factories import make_audit_entry, make_key, make_user
+from tests.support.fixtures import AgentFixtures
 from tests.support.people import make_root
-from tests.support.worlds import World
 
 LONG = "Be brief.\nBe kind.\n"
 HEADING = re.compile(r"<h2 id=\"event[^>]*>(.*?)</h2>", re.DOTALL)
@@ -38,9 +38,9 @@ def words(text: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", text).split())
 
 
-class HistoryTests(World, TestCase):
+class HistoryTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.root = make_root(email="ann@example.com", first_name="Ann", last_name="Walker")
         self.client.force_login(self.root)
 

@@ -15,7 +15,7 @@ from django.urls import Resolver404, resolve
 from accounts.members.staff_roles import StaffRole, set_flags, set_groups
 from accounts.models import User
 from accounts.tenancy.context import platform_context
-from tests.e2e.world import furnish
+from tests.e2e.fixtures import furnish
 from tests.support.factories import make_user
 
 ADMIN = "/admin/"

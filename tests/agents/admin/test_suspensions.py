@@ -16,8 +16,8 @@ from accounts.tenancy.context import platform_context
 from agents.config import loader
 from salient.ttl import clear_caches
 from tests.support.factories import make_connection, make_instance, make_key
+from tests.support.fixtures import AgentFixtures
 from tests.support.people import make_auditor, make_root
-from tests.support.worlds import World
 
 REASON = "Ticket 4711: it sends spam"
 
@@ -36,9 +36,9 @@ def meanwhile(row: Model) -> Any:
     return clean_and_suspend
 
 
-class SuspensionTests(World, TestCase):
+class SuspensionTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.key, text = make_key(self.account, name="shop")
         self.api = type(self.api)(text)
         self.client.force_login(make_root(email="root@example.com"))

@@ -9,16 +9,16 @@ from django.test import TestCase, override_settings
 from accounts.models import KeyKind
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_instance, make_key, make_message, make_session
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 SITE = "https://shop.example"
 OLD_KEY = "0123456789abcdef0123456789abcdef"
 
 
 @override_settings(FORMER_SESSION_COOKIE="old_session")
-class FormerVisitorTests(World, TestCase):
+class FormerVisitorTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         stored = hashlib.sha256(OLD_KEY.encode()).hexdigest()
         make_message(make_session(self.instance, session_key=stored), content="From before")
         self.keys = {

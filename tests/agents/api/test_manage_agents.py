@@ -15,18 +15,18 @@ from accounts.tenancy.context import platform_context
 from agents.instances import managed
 from agents.models import AgentInstance
 from salient.ttl import clear_caches
-from tests.accounts.member_worlds import browser_of, make_member
+from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 AGENTS = "/accounts/acme/agents"
 CONFIG = "model: scripted:echo\nsystem_prompt: Be a secret pirate.\n"
 
 
-class AgentCase(World, TestCase):
+class AgentCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.ann = make_member(self.account, MemberRole.ADMIN, "ann@example.com").user
         self.admin = browser_of(self.ann)
 

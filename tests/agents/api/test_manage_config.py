@@ -14,20 +14,20 @@ from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.config.versions.publishing import etag_of
 from salient.ttl import clear_caches
-from tests.accounts.member_worlds import browser_of, make_member
+from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_saved_chat
+from tests.support.fixtures import AgentFixtures
 from tests.support.people import make_root
-from tests.support.worlds import World
 
 CONFIG = "/accounts/acme/agents/bot/config"
 TEXT = "system_prompt: Be a pirate.\n"
 NEW = {"If-None-Match": "*"}
 
 
-class ConfigCase(World, TestCase):
+class ConfigCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.ann = make_member(self.account, MemberRole.ADMIN, "ann@example.com").user
         self.admin = browser_of(self.ann)
 

@@ -20,7 +20,7 @@ from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key
-from tests.support.worlds import World, counts
+from tests.support.fixtures import AgentFixtures, counts
 
 SHOP, EVIL = "https://shop.example", "https://evil.example"
 ROUTES = (
@@ -35,9 +35,9 @@ ROUTES = (
 )
 
 
-class OriginTests(World, TestCase):
+class OriginTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.list(SHOP)
 
     def list(self, *listed: str, **fields: Any) -> None:

@@ -30,17 +30,17 @@ from salient.api.problems import Invalid
 from salient.management.base import Refused
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Session
-from tests.accounts.member_worlds import browser_of, make_member
+from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_instance, make_key, write_config
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 OLD, NEW = "/accounts/acme", "/accounts/zenith"
 
 
-class RenameCase(World, TestCase):
+class RenameCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         clear_caches()
 
     def rename_account(self, slug: str = "zenith", **options: Any) -> None:

@@ -25,13 +25,13 @@ from agents.config.versions.publishing import (
 )
 from agents.models import AgentInstance, ConfigDraft, ConfigPublication, ConfigVersion
 from salient.ttl import clear_caches
-from tests.agents.publishing_worlds import PublishingWorld
+from tests.agents.publishing_fixtures import PublishingFixtures
 from tests.support.factories import make_connection, make_instance
 
 
-class PublishingTestCase(PublishingWorld, TestCase):
+class PublishingTestCase(PublishingFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     def current(self, draft: Mapping[str, Any] | None = None) -> CurrentConfig:
         instance = self.stored()
@@ -409,9 +409,9 @@ class ResetTests(PublishingTestCase):
             self.reset("retries")
 
 
-class RaceTests(PublishingWorld, TransactionTestCase):
+class RaceTests(PublishingFixtures, TransactionTestCase):
     def test_of_two_at_the_same_moment_one_wins_and_one_is_refused(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         start, results = threading.Barrier(2), []
 
         def go(retries: int) -> None:

@@ -31,8 +31,8 @@ from salient.security.ssrf import safe_session
 from salient.ttl import clear_caches
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_key
+from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
-from tests.support.worlds import World, stored
 
 KEY = "sk-canary-0123456789abcdef"
 URL = "https://models.example.com/v1"
@@ -286,11 +286,11 @@ class NameTests(SimpleTestCase):
         self.assertEqual(finish_reason("\x00" * 9), "other")
 
 
-class ApiTests(World, TestCase):
+class ApiTests(AgentFixtures, TestCase):
     PATH = "/accounts/acme/connections"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def make(self, **fields: Any) -> Any:
         body = {"name": "own", "base_url": URL, "key": KEY} | fields
@@ -364,13 +364,13 @@ class ApiTests(World, TestCase):
         self.assertEqual((await sync_to_async(row)()).account_id, beta.pk)
 
 
-class TurnTests(World, TestCase):
+class TurnTests(AgentFixtures, TestCase):
     """A turn whose model is on the account's own server."""
 
     config = "model: connection/own:test-model\nretries: 0\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def connect(self, server: MockOpenAI, **fields: Any) -> None:
         values = {"name": "own", "base_url": server.base_url, "key": KEY} | fields

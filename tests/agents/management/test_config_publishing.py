@@ -15,14 +15,14 @@ from agents.config.versions import publishing
 from agents.config.versions.current import current_config
 from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance, ConfigPublication
-from tests.agents.publishing_worlds import PublishingWorld
+from tests.agents.publishing_fixtures import PublishingFixtures
 from tests.support.commands import refusal, run, run_json
 from tests.support.factories import make_account, make_instance
 
 
-class ConfigCommandTestCase(PublishingWorld, TestCase):
+class ConfigCommandTestCase(PublishingFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.tree = self.base / "tree-of-tests"
 
     def plan(self, *arguments: str) -> Any:

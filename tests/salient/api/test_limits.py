@@ -18,7 +18,7 @@ from salient.api.problems import BodyTooLarge
 from salient.asgi import application
 from tests.support.api_client import Answer, ApiClient, Call, connections_stay_open
 from tests.support.factories import make_account, make_key
-from tests.support.worlds import World, counts, stored
+from tests.support.fixtures import AgentFixtures, counts, stored
 
 
 class Client:
@@ -261,13 +261,13 @@ class MistypedTests(TestCase):
 
 
 @override_settings(SEND_TIMEOUT_SECONDS=0.1)
-class SlowReaderTests(World, TestCase):
+class SlowReaderTests(AgentFixtures, TestCase):
     """A reader that takes two events and then nothing more."""
 
     config = "model: scripted:echo?delay_ms=5\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_a_stalled_reader_is_cut_and_its_turn_is_settled(self) -> None:
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
@@ -331,13 +331,13 @@ class SlowReaderTests(World, TestCase):
         self.assertEqual((await client.run(stalls)).status, 200)
 
 
-class ManyStreamsOfOneAccountTests(World, TestCase):
+class ManyStreamsOfOneAccountTests(AgentFixtures, TestCase):
     """Many streams of one account wait for their model; others are answered meanwhile."""
 
     config = "model: scripted:echo?first_ms=60000\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_open_streams_hold_no_thread_and_keep_nobody_waiting(self) -> None:
         calls = [

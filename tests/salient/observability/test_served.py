@@ -14,10 +14,10 @@ from django.conf import settings
 from django.test import TransactionTestCase
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.mock_openai import MockOpenAI, error
 from tests.support.servers.otlp_sink import OTLPSink
 from tests.support.servers.served import Served, served
-from tests.support.worlds import World
 
 TOKEN = "a-token-of-prometheus"
 ASKING = {"Authorization": f"Bearer {TOKEN}"}
@@ -27,14 +27,14 @@ CHAT = "/accounts/{account}/agents/{instance}/chat"
 STREAM = "/accounts/{account}/agents/{instance}/stream"
 
 
-class ServedTests(World, TransactionTestCase):
+class ServedTests(AgentFixtures, TransactionTestCase):
     """One server for all of them: starting it takes longer than asking it."""
 
     config = "model: mock:test-model\nretries: 0\n"
     maxDiff = None
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         prices = Path(settings.AGENT_CONFIG_DIR, "prices.yaml")
         prices.write_text("prices:\n  - {model: 'mock:*', input: 1, output: 2}\n")
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))

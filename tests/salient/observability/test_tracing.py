@@ -21,10 +21,10 @@ from agents.runtime.providers import close_clients
 from agents.runtime.providers.native import pydantic_ai
 from salient.observability import context, genai, spans, tracing
 from salient.security.ssrf import plain_session
+from tests.support.fixtures import MockModelFixtures
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
 from tests.support.servers.otlp_sink import OTLPSink
 from tests.support.servers.webhook_receiver import Receiver
-from tests.support.worlds import MockModelWorld
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
@@ -56,7 +56,7 @@ async def traced(sink: OTLPSink, **more: Any) -> AsyncIterator[None]:
             await tracing.stop()
 
 
-class TurnTests(MockModelWorld):
+class TurnTests(MockModelFixtures):
     config = TOOLS
 
     async def ask(self, sink: OTLPSink, **more: Any) -> MockOpenAI:

@@ -16,7 +16,7 @@ from django.test import TransactionTestCase
 from django_tasks_db.models import DBTaskResult
 
 from accounts.models import DeliveryState
-from tests.accounts.webhooks.worlds import make_due, make_endpoint, publish, receiving, rows
+from tests.accounts.webhooks.fixtures import make_due, make_endpoint, publish, receiving, rows
 from tests.support.factories import make_account
 from tests.support.servers.served import ROOT, environment, free_port
 

@@ -53,7 +53,7 @@ from sessions_app.models import (
     UsageDay,
     UsageTotal,
 )
-from tests.sessions_app.admin_worlds import address, make_one_of_each
+from tests.sessions_app.admin_fixtures import address, make_one_of_each
 from tests.support.factories import (
     make_account,
     make_llm_request,

@@ -27,13 +27,13 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
+from tests.support.fixtures import EvalPagesFixtures
 from tests.support.people import make_staff
-from tests.support.worlds import EvalPagesWorld
 
 EVIL = "<script>alert(1)</script>"
 
 
-class PlaygroundPageTests(EvalPagesWorld, TestCase):
+class PlaygroundPageTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
         self.make_eval_pages()
 
@@ -83,7 +83,7 @@ class PlaygroundPageTests(EvalPagesWorld, TestCase):
         self.assertEqual(self.post("playground-token", self.account.pk).status_code, 404)
 
 
-class TokenPageTests(EvalPagesWorld, TestCase):
+class TokenPageTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
         self.make_eval_pages()
 
@@ -128,7 +128,7 @@ class TokenPageTests(EvalPagesWorld, TestCase):
         self.assertEqual(sections.status_code, 200)
 
 
-class SectionsPageTests(EvalPagesWorld, TestCase):
+class SectionsPageTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
         self.make_eval_pages()
         said = {"name": "user message", "source": "messages", "bytes": 2, "tokens": 1}
@@ -153,7 +153,7 @@ class SectionsPageTests(EvalPagesWorld, TestCase):
         self.assertEqual(self.get("prompt-sections", mine.pk).json(), {"sections": []})
 
 
-class RunsPageTests(EvalPagesWorld, TestCase):
+class RunsPageTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
         self.make_eval_pages()
 
@@ -213,7 +213,7 @@ class RunsPageTests(EvalPagesWorld, TestCase):
         self.assertContains(review, self.at("playground"))
 
 
-class FormTests(EvalPagesWorld, TestCase):
+class FormTests(EvalPagesFixtures, TestCase):
     add = "/admin/sessions_app/savedchat/add/"
 
     def setUp(self) -> None:
@@ -300,7 +300,7 @@ class FormTests(EvalPagesWorld, TestCase):
             self.assertFalse(SavedChat.objects.exists())
 
 
-class FromSessionPageTests(EvalPagesWorld, TestCase):
+class FromSessionPageTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
         self.make_eval_pages()
         self.session = make_session(self.instance)
@@ -351,7 +351,7 @@ class FromSessionPageTests(EvalPagesWorld, TestCase):
         self.assertEqual(self.get("saved-chat-from-session", self.session.pk).status_code, 403)
 
 
-class ComparedVersionsTests(EvalPagesWorld, TestCase):
+class ComparedVersionsTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
         self.make_eval_pages()
         contents = [{"model": "scripted:echo", "system_prompt": text} for text in ("A.", "B.\nC.")]

@@ -16,7 +16,7 @@ from agents.runtime.errors import RUN_ERRORS
 from salient.formatting import duration, exact_moment, moment, short_days
 from sessions_app.usage import rollup
 from sessions_app.usage.error_help import all_help, help_with
-from tests.e2e.world import EMAIL, addresses, furnish
+from tests.e2e.fixtures import EMAIL, addresses, furnish
 from tests.support.factories import make_account, make_message, make_session, make_user
 from tests.support.usage import busy_account, settled
 

@@ -10,17 +10,17 @@ import aiohttp
 from django.test import TransactionTestCase
 
 from tests.support.factories import make_key
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import SHORT, WHOLE, HeldModel, Stream, ask
 from tests.support.servers.nginx import HOST, eventually_answers, proxied
 from tests.support.servers.served import Served, eventually, served
-from tests.support.worlds import World
 
 
-class BehindNginxTests(World, TransactionTestCase):
+class BehindNginxTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple[Served, HeldModel, aiohttp.ClientSession]]:

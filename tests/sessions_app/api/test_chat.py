@@ -21,12 +21,12 @@ from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Message, Session
 from tests.support.api_client import ApiClient, Call
 from tests.support.factories import make_account, make_instance, make_key, write_config
-from tests.support.worlds import World, counts, stored
+from tests.support.fixtures import AgentFixtures, counts, stored
 
 
-class ChatTests(World, TestCase):
+class ChatTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_answers_with_usage_and_cost(self) -> None:
         answer = await self.api.post(self.path("chat"), {"message": "hello"})
@@ -95,9 +95,9 @@ class ChatTests(World, TestCase):
         self.assertIsNotNone(listed.json()["instances"][0]["last_used_at"])
 
 
-class StreamTests(World, TestCase):
+class StreamTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_streams_the_answer_and_ends_in_done(self) -> None:
         answer = await self.api.post(self.path("stream"), {"message": "hello"})
@@ -199,9 +199,9 @@ class StreamTests(World, TestCase):
         self.assertEqual(json.loads(done)["status"], "partial")
 
 
-class FailureTests(World, TestCase):
+class FailureTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_a_model_that_fails_costs_the_caller_no_message(self) -> None:
         self.configure("model: scripted:fail\nretries: 0\n")
@@ -245,9 +245,9 @@ BAD_BODIES: list[tuple[str, bytes, int, str]] = [
 ]
 
 
-class BadInputTests(World, TestCase):
+class BadInputTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_a_wrong_body_is_refused_clearly_and_stores_nothing(self) -> None:
         for what in ("chat", "stream"):
@@ -290,9 +290,9 @@ class BadInputTests(World, TestCase):
         self.assertEqual(await sync_to_async(counts)(), (0, 0, 0))
 
 
-class BrokenConfigTests(World, TestCase):
+class BrokenConfigTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_the_last_good_version_serves_while_the_file_is_broken(self) -> None:
         before = await self.say("hello")
@@ -336,9 +336,9 @@ class BrokenConfigTests(World, TestCase):
 SCRIPTED_WITHOUT_PROMPT = "model: scripted:echo\n"
 
 
-class CallerTests(World, TestCase):
+class CallerTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.other = make_account("beta")
         make_instance(self.other, "bot")
         _, self.other_secret = make_key(self.other)
@@ -451,9 +451,9 @@ class CallerTests(World, TestCase):
         write_config(settings.AGENT_CONFIG_DIR, account, instance, "model: scripted:echo\n")
 
 
-class AgentTests(World, TestCase):
+class AgentTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_lists_what_the_account_offers(self) -> None:
         answer = await self.api.get("/accounts/acme/agents")
@@ -486,9 +486,9 @@ class AgentTests(World, TestCase):
             self.assertNotIn(b"Secret words", answer.body)
 
 
-class SessionIsolationTests(World, TestCase):
+class SessionIsolationTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_a_session_belongs_to_account_and_instance_by_the_database(self) -> None:
         body = await self.say("hello")

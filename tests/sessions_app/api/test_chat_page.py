@@ -21,7 +21,7 @@ from tests.support.factories import (
     make_user,
     write_config,
 )
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 PAGE = "/accounts/acme/agents/bot/"
 
@@ -31,9 +31,9 @@ def history_in(page: Any) -> Any:
     return json.loads(found[1]) if found else None
 
 
-class PageCase(World, TestCase):
+class PageCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.enterContext(override_settings(DEMO=True))
         self.cookie = visitor_tokens.cookie_name("acme", "bot")
 

@@ -15,17 +15,17 @@ from django.conf import settings
 from django.test import TransactionTestCase
 
 from sessions_app.models import CompletionStatus
+from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.node_clients import install, run
 from tests.support.servers.served import served
-from tests.support.worlds import World, stored
 
 SCRIPT = Path(settings.BASE_DIR) / "static/chat.js"
 
 if shutil.which("node") or os.environ.get("CI"):
 
-    class ChatScriptTests(World, TransactionTestCase):
+    class ChatScriptTests(AgentFixtures, TransactionTestCase):
         def setUp(self) -> None:
-            self.make_world()
+            self.make_fixtures()
 
         async def test_an_answer_goes_on_and_a_stopped_one_ends(self) -> None:
             whole = (await self.say("Hello"))["response"]

@@ -15,8 +15,8 @@ from agents.costs.own_prices import forget_prices
 from sessions_app.models import LLMRequest, PromptSection, Session
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_key
+from tests.support.fixtures import LimitedFixtures, MockModelFixtures, counts, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply
-from tests.support.worlds import LimitedWorld, MockModelWorld, counts, stored
 
 PROMPT = "You sell shoes.\n\n## Discounts\n\nNever say that there are any.\n"
 PRICES = """\
@@ -27,8 +27,8 @@ prices:
 """
 
 
-class DryWorld(LimitedWorld, MockModelWorld):
-    config = LimitedWorld.config + "tools: [current_time]\n"
+class DryFixtures(LimitedFixtures, MockModelFixtures):
+    config = LimitedFixtures.config + "tools: [current_time]\n"
 
     def setUp(self) -> None:
         super().setUp()
@@ -52,7 +52,7 @@ class DryWorld(LimitedWorld, MockModelWorld):
         return answer.status, problem["code"], problem["detail"]
 
 
-class SameAsTheRealCallTests(DryWorld):
+class SameAsTheRealCallTests(DryFixtures):
     async def compare(self, **body: Any) -> tuple[Any, LLMRequest]:
         """Try a turn, then run it; return what was foreseen and the stored request."""
         tried = await self.try_out(self.manager, **body)
@@ -139,7 +139,7 @@ class SameAsTheRealCallTests(DryWorld):
         self.assertEqual((Decimal(tried["cost"]["max"]), tried["cost"]["source"]), (0, "free"))
 
 
-class NoTraceTests(DryWorld):
+class NoTraceTests(DryFixtures):
     async def test_it_stores_nothing_reserves_nothing_and_calls_no_model(self) -> None:
         await sync_to_async(self.budget)(Decimal(1))
         async with MockOpenAI() as server:
@@ -163,7 +163,7 @@ class NoTraceTests(DryWorld):
         self.assertEqual(second.json()["refusal"]["code"], "rate_limited")
 
 
-class RefusalTests(DryWorld):
+class RefusalTests(DryFixtures):
     async def test_a_limit_refuses_as_it_would_refuse_the_call(self) -> None:
         def occupy() -> None:
             set_limits(self.account, concurrent_turns=1)
@@ -231,7 +231,7 @@ class RefusalTests(DryWorld):
             self.assertEqual((await self.chat(dry_run=False)).json()["status"], "complete")
 
 
-class WhoSeesWhatTests(DryWorld):
+class WhoSeesWhatTests(DryFixtures):
     def setUp(self) -> None:
         super().setUp()
         # More than any answer to a visitor may tell.

@@ -10,7 +10,7 @@ from django.test import TestCase
 from accounts.models import MemberRole
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
-from tests.accounts.member_worlds import make_member
+from tests.accounts.member_fixtures import make_member
 from tests.support.factories import (
     make_audit_entry,
     make_connection,
@@ -22,8 +22,8 @@ from tests.support.factories import (
     make_session,
     make_webhook,
 )
+from tests.support.fixtures import AgentFixtures
 from tests.support.isolation.routes import Route, routes
-from tests.support.worlds import World
 
 AGENT = "agents/<str:instance>"
 # Each list with the name that its objects had before; "" where it is new.
@@ -41,9 +41,9 @@ LISTS = {
 }
 
 
-class ListTests(World, TestCase):
+class ListTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.session = make_session(self.instance)
         self.webhook = make_webhook(self.account)
         for number in range(4):

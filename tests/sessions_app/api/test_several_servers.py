@@ -21,6 +21,7 @@ from tests.support.factories import (
     make_limits,
     write_config,
 )
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import (
     LONG,
     QUICK,
@@ -34,7 +35,6 @@ from tests.support.servers.held_model import (
 from tests.support.servers.nginx import HOST, Proxy, eventually_answers, proxied
 from tests.support.servers.pgbouncer import pooled
 from tests.support.servers.served import Served, served
-from tests.support.worlds import World
 
 # How many turns a minute globex has, on all servers together.
 GLOBEX_TURNS = 4
@@ -42,11 +42,11 @@ GLOBEX_TURNS = 4
 OLD_LIMIT, NEW_LIMIT = "600", "601"
 
 
-class SeveralServersTests(World, TransactionTestCase):
+class SeveralServersTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         globex = make_account("globex")
         make_instance(globex, "bot")
         write_config(settings.AGENT_CONFIG_DIR, "globex", "bot", self.config, "Be brief.")

@@ -14,8 +14,8 @@ from django.test import Client, TestCase
 from accounts.limits import budgets
 from accounts.models import MemberRole
 from agents.config import loader
-from tests.accounts.member_worlds import browser_of, make_member
-from tests.sessions_app.session_worlds import ConversationWorld
+from tests.accounts.member_fixtures import browser_of, make_member
+from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import Answer, ApiClient
 
 MODEL = "scripted:echo"
@@ -26,7 +26,7 @@ NAMELESS = {"model": "anything", "messages": [{"role": "user", "content": "hello
 WORDS = ("budget", "cost", "dollar", "usd", "spent", "price")
 
 
-class ShownCase(ConversationWorld, TestCase):
+class ShownCase(ConversationFixtures, TestCase):
     def show(self, *names: str) -> None:
         lines = [f"  show_{name}: true" for name in names]
         loader.forget()

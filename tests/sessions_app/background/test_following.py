@@ -25,8 +25,8 @@ from sessions_app.models import LLMRequest, TurnEventBatch
 from sessions_app.turns.abandoned import settle_abandoned
 from tests.support.api_client import Call
 from tests.support.factories import make_event_batch, make_llm_request, make_message, make_session
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import SHORT, HeldModel
-from tests.support.worlds import World
 
 RUNNING = {"completion_status": "running", "settled_at": None}
 # What two texts and a call between them are stored as.
@@ -38,11 +38,11 @@ def watches() -> int:
     return sum(len(watcher.watches) for watcher in revocation._watchers.values())
 
 
-class FollowingTests(World, TestCase):
+class FollowingTests(AgentFixtures, TestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     def make_running(self) -> LLMRequest:
         """Make a turn that another process runs, and what that has stored of it."""

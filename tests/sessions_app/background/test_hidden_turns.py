@@ -12,15 +12,15 @@ from accounts.models import Scope
 from salient.api.lifespan import finish_background
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_instance, make_key
+from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.held_model import LONG, HeldModel
-from tests.support.worlds import World, stored
 
 
-class HiddenTurnTests(World, TestCase):
+class HiddenTurnTests(AgentFixtures, TestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def begun(self) -> Any:
         body = {"message": LONG, "background": True}

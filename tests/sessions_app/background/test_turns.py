@@ -28,9 +28,9 @@ from tests.support.factories import (
     make_llm_request,
     make_session,
 )
+from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel
 from tests.support.servers.served import eventually
-from tests.support.worlds import World, stored
 
 RUNNING = {"completion_status": "running", "settled_at": None}
 TEXT = "Grüße, 1️⃣ two\n\nand three. " * 3
@@ -61,9 +61,9 @@ def text_of(received: bytes) -> str:
     return "".join(data for name, data in events if name == "message")
 
 
-class TurnTests(World, TestCase):
+class TurnTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def begin(self, message: str = "hello", **options: Any) -> Any:
         body = {"message": message, "background": True}
@@ -208,11 +208,11 @@ class TurnTests(World, TestCase):
         self.assertEqual((deleted.status, await sync_to_async(batches)()), (204, []))
 
 
-class EventsTests(World, TestCase):
+class EventsTests(AgentFixtures, TestCase):
     """The events of a turn that has ended; each place of a cut continues to the same text."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def turn_of(self, *, background: bool) -> tuple[str, bytes, str]:
         """Run a turn; return where its events are, all of them, and its text."""
@@ -287,13 +287,13 @@ def cuts(whole: bytes) -> dict[int, str | None]:
     return {at: sent for sent, at in {last_id(whole[:at]): at for at in range(len(whole))}.items()}
 
 
-class HeldTests(World, TestCase):
+class HeldTests(AgentFixtures, TestCase):
     """A turn whose model waits."""
 
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def stream(self, message: str, **body: Any) -> tuple[Call, asyncio.Task[None]]:
         """Begin a stream, and wait for the three words that come before the model waits."""
@@ -434,9 +434,9 @@ def cancel(turn_id: str) -> None:
         TurnCancellation.objects.create(account_id=request.account_id, llm_request_id=turn_id)
 
 
-class RetentionTests(World, TestCase):
+class RetentionTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     def test_events_are_kept_for_a_while_and_cancellations_while_they_are_needed(self) -> None:
         session = make_session(self.instance)

@@ -14,16 +14,16 @@ from django.test import TransactionTestCase
 from accounts.tenancy.context import platform_context
 from sessions_app.models import TurnCancellation, TurnEventBatch
 from tests.support.api_client import Answer
+from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel
 from tests.support.servers.served import served
-from tests.support.worlds import World, stored
 
 
-class TwoProcessTests(World, TransactionTestCase):
+class TwoProcessTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_another_process_follows_and_cancels(self) -> None:
         async with (

@@ -65,7 +65,7 @@ FOUND = {
 }
 
 
-class PersonWorld(TestCase):
+class PersonFixtures(TestCase):
     """Dora by her address in two sessions, one copied by a test chat; others name her, too."""
 
     account: Account
@@ -140,7 +140,7 @@ class PersonWorld(TestCase):
         return Person.read(self.account.pk, kind, value)
 
 
-class ErasureTests(PersonWorld):
+class ErasureTests(PersonFixtures):
     def test_a_preview_counts_by_table_and_changes_nothing(self) -> None:
         before = self.everything()
         found = survey(self.dora())
@@ -269,7 +269,7 @@ class ErasureTests(PersonWorld):
         self.assertEqual(self.rows(Erasure), [])
 
 
-class CommandTests(PersonWorld):
+class CommandTests(PersonFixtures):
     def test_it_checks_erases_and_reports(self) -> None:
         who = ("erase_person", "acme", "--email", EMAIL)
         self.assertEqual(

@@ -20,12 +20,12 @@ from tests.support.factories import (
     make_message,
     make_session,
 )
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 
-class FeedbackTests(World, TestCase):
+class FeedbackTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def visitor(self, **body: Any) -> ApiClient:
         answer = await self.api.post(self.path("visitors"), body)

@@ -11,15 +11,15 @@ from accounts.auth import visitor_tokens
 from accounts.models import MemberRole, User
 from salient.ttl import clear_caches
 from sessions_app.models import Message, Role, Session
-from tests.accounts.member_worlds import log_in, make_member
+from tests.accounts.member_fixtures import log_in, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
-from tests.support.worlds import World, counts
+from tests.support.fixtures import AgentFixtures, counts
 
 
-class HistoryTests(World, TestCase):
+class HistoryTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_gives_both_sides_oldest_first(self) -> None:
         first = await self.say("hello")
@@ -108,9 +108,9 @@ class HistoryTests(World, TestCase):
         return str(session.pk)
 
 
-class VisitorTests(World, TestCase):
+class VisitorTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.ada, self.bob = self.visitor(), self.visitor()
 
     def visitor(

@@ -11,8 +11,8 @@ from accounts.auth.staff_tokens import new_token, write_token
 from accounts.models import AccountLimits, AuditEntry, MemberRole, Scope
 from accounts.tenancy.context import platform_context, tenant_context
 from sessions_app.models import CompletionStatus, LLMRequest, Session
-from tests.accounts.member_worlds import browser_of, make_member
-from tests.sessions_app.session_worlds import ConversationWorld
+from tests.accounts.member_fixtures import browser_of, make_member
+from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
 from tests.support.factories import (
     make_account,
@@ -21,13 +21,13 @@ from tests.support.factories import (
     make_llm_request,
     make_session,
 )
+from tests.support.fixtures import counts
 from tests.support.people import make_staff
-from tests.support.worlds import counts
 
 LONG = {str(number): "x" for number in range(17)}
 
 
-class CreateTests(ConversationWorld, TestCase):
+class CreateTests(ConversationFixtures, TestCase):
     async def test_a_key_makes_one_with_title_metadata_and_end_user(self) -> None:
         notes = {"ticket": "4711"}
         made = await self.create(self.api, title=" Rabbits ", metadata=notes, end_user="cleo")
@@ -110,7 +110,7 @@ class CreateTests(ConversationWorld, TestCase):
         self.assertEqual((await sync_to_async(counts)())[0], statuses.count(201))
 
 
-class ChangeTests(ConversationWorld, TestCase):
+class ChangeTests(ConversationFixtures, TestCase):
     async def test_only_what_is_named_is_changed_and_null_removes(self) -> None:
         session = (await self.create(self.api, title="Old", metadata={"a": "b"})).json()["id"]
 
@@ -202,7 +202,7 @@ class ChangeTests(ConversationWorld, TestCase):
             self.assertEqual(answers[0].json()["what"], "session")
 
 
-class CloseTests(ConversationWorld, TestCase):
+class CloseTests(ConversationFixtures, TestCase):
     async def close(self, session: object, status: str = "closed") -> None:
         answer = await self.change(self.api, session, status=status)
         self.assertEqual((answer.status, answer.json()["status"]), (200, status))

@@ -12,7 +12,7 @@ from django.test import TestCase
 from accounts.tenancy.context import platform_context
 from sessions_app.conversations import session_list
 from sessions_app.models import Session
-from tests.sessions_app.session_worlds import ConversationWorld
+from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_message, make_session
 
@@ -21,7 +21,7 @@ def at(day: int, hour: int = 12) -> datetime:
     return datetime(2026, 3, day, hour, tzinfo=UTC)
 
 
-class FilterTests(ConversationWorld, TestCase):
+class FilterTests(ConversationFixtures, TestCase):
     def made(self, day: int, active: int, **fields: Any) -> str:
         session = make_session(self.instance, **fields)
         with platform_context():
@@ -98,7 +98,7 @@ class FilterTests(ConversationWorld, TestCase):
         self.assertEqual((answer.status, answer.json()["errors"][0]["field"]), (400, "before"))
 
 
-class SearchTests(ConversationWorld, TestCase):
+class SearchTests(ConversationFixtures, TestCase):
     async def asked(self, who: ApiClient, message: str) -> str:
         answer = await who.post(self.path("chat"), {"message": message})
         return str(answer.json()["session_id"])

@@ -23,13 +23,13 @@ from sessions_app.conversations import export
 from sessions_app.conversations.messages import read_messages
 from sessions_app.conversations.sessions import delete_session, read_session
 from sessions_app.models import Message, Role, Session
-from tests.accounts.member_worlds import browser_of, make_member
-from tests.sessions_app.session_worlds import ConversationWorld
+from tests.accounts.member_fixtures import browser_of, make_member
+from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_llm_request, make_message, make_session
 
 
-class MessageTests(ConversationWorld, TestCase):
+class MessageTests(ConversationFixtures, TestCase):
     async def test_an_answer_says_how_its_turn_ended(self) -> None:
         said = await self.say("hello")
         page = (await self.read(self.api, said["session_id"], "/messages")).json()
@@ -129,7 +129,7 @@ class MessageTests(ConversationWorld, TestCase):
         self.assertEqual(len(numbers), 1)
 
 
-class ExportTests(ConversationWorld, TestCase):
+class ExportTests(ConversationFixtures, TestCase):
     async def test_json_holds_the_session_and_every_message_in_order(self) -> None:
         session = await self.ask(self.api)
         await self.ask(self.api, session_id=session)
@@ -213,7 +213,7 @@ class ExportTests(ConversationWorld, TestCase):
         self.assertEqual((await self.read(chatter, session, "/export")).status, 403)
 
 
-class BrokenExportTests(ConversationWorld, TestCase):
+class BrokenExportTests(ConversationFixtures, TestCase):
     """An export that cannot go on ends without its end."""
 
     async def exported(self, meanwhile: Any) -> bytes:

@@ -24,7 +24,7 @@ from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import LLMRequest, Profile, Session
 from sessions_app.turns import turn as turns
-from tests.sessions_app.session_worlds import ConversationWorld
+from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
 from tests.support.factories import (
     make_account,
@@ -35,10 +35,10 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
-from tests.support.worlds import World, stored
+from tests.support.fixtures import AgentFixtures, stored
 
 
-class ListTests(ConversationWorld, TestCase):
+class ListTests(ConversationFixtures, TestCase):
     async def test_each_sees_their_own(self) -> None:
         ada, bob, cleo = await self.start(), await self.start(), await self.start(sub="cleo")
         adas, bobs = await self.ask(ada), await self.ask(bob)
@@ -137,7 +137,7 @@ class ListTests(ConversationWorld, TestCase):
             self.assertEqual(answer.status, 400, query)
 
 
-class DeleteTests(ConversationWorld, TestCase):
+class DeleteTests(ConversationFixtures, TestCase):
     async def test_visitors_and_end_users_delete_their_own(self) -> None:
         for who in (await self.start(), await self.start(sub="cleo")):
             session = await self.ask(who)
@@ -254,9 +254,9 @@ class DeleteTests(ConversationWorld, TestCase):
         self.assertEqual(await self.listed(self.api), [other])
 
 
-class RaceTests(World, TransactionTestCase):
+class RaceTests(AgentFixtures, TransactionTestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.caller = Caller(self.account.pk, "acme", frozenset(Scope.values), "key:test")
         self.session = make_session(self.instance)
         self.caught: list[BaseException] = []

@@ -35,7 +35,7 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
-from tests.support.worlds import World, stored
+from tests.support.fixtures import AgentFixtures, stored
 
 EVIL = "<script>alert(1)</script>"
 BEGAN = datetime(2026, 11, 3, 9, tzinfo=UTC)
@@ -390,11 +390,11 @@ class RequestPageTests(PagesTestCase):
                 self.assertIn("Not kept", self.request_page(request))
 
 
-class RealTurnTests(World, TestCase):
+class RealTurnTests(AgentFixtures, TestCase):
     config = "model: scripted:tool\ntools: [current_time]\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_a_turn_stores_its_tools_arguments_and_results(self) -> None:
         turn = await self.say("What time is it?")

@@ -19,12 +19,12 @@ from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
 from tests.support.factories import make_hold, make_message, make_session
-from tests.support.worlds import EvalPagesWorld, counts
+from tests.support.fixtures import EvalPagesFixtures, counts
 
 CANARY = "Canary 4711"
 
 
-class CopyWorld(EvalPagesWorld):
+class CopyFixtures(EvalPagesFixtures):
     """A conversation of acme, and a test chat made from it."""
 
     def setUp(self) -> None:
@@ -57,7 +57,7 @@ class CopyWorld(EvalPagesWorld):
         ]
 
 
-class ReadingTests(CopyWorld, TestCase):
+class ReadingTests(CopyFixtures, TestCase):
     def test_without_an_access_only_lengths_are_shown(self) -> None:
         run = self.run_chat(self.copy)
         self.assertIn(CANARY, run.answers[0]["answer"])
@@ -131,7 +131,7 @@ class ReadingTests(CopyWorld, TestCase):
         self.assertNotIn(CANARY, page.context["form"].initial["name"])
 
 
-class DeletionTests(CopyWorld, TestCase):
+class DeletionTests(CopyFixtures, TestCase):
     def delete(self, session: Session) -> None:
         with tenant_context(self.account.pk):
             leave_tombstone(Session.objects.select_for_update().get(pk=session.pk))

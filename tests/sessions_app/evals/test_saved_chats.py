@@ -18,12 +18,12 @@ from sessions_app.evals import saved_chats
 from sessions_app.evals.saved_chats import ChatChanged, check_publication, from_session
 from sessions_app.models import Role, SavedChat, SavedChatRun
 from tests.support.factories import make_account, make_instance, make_message, make_session
-from tests.support.worlds import DRAFT, OVERRIDE, ChatWorld, counts, stored
+from tests.support.fixtures import DRAFT, OVERRIDE, ChatFixtures, counts, stored
 
 
-class RunTests(ChatWorld, TestCase):
+class RunTests(ChatFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_chat_world()
+        self.make_chat_fixtures()
 
     def test_each_message_is_a_real_turn_of_one_session(self) -> None:
         made = self.run_chat(self.chat("hello", "and again"))
@@ -121,9 +121,9 @@ class RunTests(ChatWorld, TestCase):
                 saved_chats.find(caller, instance, chat_id)
 
 
-class StreamTests(ChatWorld, TestCase):
+class StreamTests(ChatFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_chat_world()
+        self.make_chat_fixtures()
         self.saved = self.chat("hello", "again", expected=[{"contains": ["hello"]}, {}])
         self.address = self.path(f"test-chats/{self.saved.pk}/run")
 
@@ -158,9 +158,9 @@ class StreamTests(ChatWorld, TestCase):
         self.assertEqual((name, json.loads(data)["code"]), ("error", "agent_misconfigured"))
 
 
-class GateTests(ChatWorld, TestCase):
+class GateTests(ChatFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_chat_world()
+        self.make_chat_fixtures()
 
     def test_without_test_chats_nothing_is_queried(self) -> None:
         self.assertEqual(self.failures(), [])

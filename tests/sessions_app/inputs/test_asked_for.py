@@ -36,8 +36,8 @@ from sessions_app.turns.problems import (
     InstructionsRefused,
     UnknownCall,
 )
+from tests.support.fixtures import MockModelFixtures, counts, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply
-from tests.support.worlds import MockModelWorld, counts, stored
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 20).decode()
 WEATHER = ToolSpec("get_weather", "", {"type": "object", "properties": {}}, is_client=True)
@@ -45,7 +45,7 @@ ASKED = TurnInput(message="get_weather please", client_tools=(WEATHER,))
 MOCK = "model: mock:test-model\nretries: 0\n"
 
 
-class TurnWorld(MockModelWorld):
+class TurnFixtures(MockModelFixtures):
     def setUp(self) -> None:
         super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
@@ -63,7 +63,7 @@ class TurnWorld(MockModelWorld):
         return refused.exception
 
 
-class OfferTests(TurnWorld):
+class OfferTests(TurnFixtures):
     async def test_instructions_are_refused_until_the_agent_takes_them(self) -> None:
         asked = TurnInput(message="Hi", instructions="Speak French.")
         await self.refused(asked, InstructionsRefused)
@@ -126,7 +126,7 @@ class OfferTests(TurnWorld):
         await self.refused(TurnInput(message="Hi", output_format=wanted), Invalid)
 
 
-class ConversationTests(TurnWorld):
+class ConversationTests(TurnFixtures):
     config = MOCK
 
     async def test_the_callers_conversation_takes_the_place_of_the_stored_one(self) -> None:
@@ -195,7 +195,7 @@ class ConversationTests(TurnWorld):
             return Session.objects.get(pk=session_id).end_user
 
 
-class ClientToolTests(TurnWorld):
+class ClientToolTests(TurnFixtures):
     """A turn ends with calls, and another one brings the results."""
 
     config = MOCK + "tools: [current_time]\n"
@@ -358,7 +358,7 @@ class ClientToolTests(TurnWorld):
             Message.objects.filter(session_id=session_id).update(meta={"tools": ["x"], "a": 1})
 
 
-class ScriptedTests(TurnWorld):
+class ScriptedTests(TurnFixtures):
     """Keys in test mode play client tools and formats without a model."""
 
     async def test_a_call_its_result_and_json(self) -> None:
@@ -403,7 +403,7 @@ def image(**fields: str) -> Attachment:
     return Attachment(**({"data": f"data:image/png;base64,{PNG}"} | fields))
 
 
-class AttachmentTests(TurnWorld):
+class AttachmentTests(TurnFixtures):
     config = MOCK
 
     async def test_an_image_reaches_the_model_and_is_not_stored(self) -> None:
@@ -465,7 +465,7 @@ class AttachmentTests(TurnWorld):
         self.assertEqual(fetch.call_count, 2)
 
 
-class DigestTests(TurnWorld):
+class DigestTests(TurnFixtures):
     def key(self, asked: TurnInput) -> Any:
         request = HttpRequest()
         request.META["HTTP_IDEMPOTENCY_KEY"] = "k"
@@ -503,7 +503,7 @@ class DigestTests(TurnWorld):
             self.key(TurnInput(message="Hi", store=False))
 
 
-class FailureTests(TurnWorld):
+class FailureTests(TurnFixtures):
     config = MOCK
 
     async def test_a_wrong_answer_is_asked_for_again_and_both_calls_are_paid(self) -> None:

@@ -41,7 +41,7 @@ from tests.support.factories import (
     make_webhook,
     write_config,
 )
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 # ruff: noqa: S608 - built from names of this module
 NOWHERE = "'00000000-0000-7000-8000-000000000000'"
@@ -165,12 +165,12 @@ FAULTS = (
 )
 
 
-class CheckIntegrityTests(World, TestCase):
+class CheckIntegrityTests(AgentFixtures, TestCase):
     maxDiff = None
 
     def setUp(self) -> None:
         """One real turn, and a row of what it does not make."""
-        self.make_world()
+        self.make_fixtures()
         self.folder = Path(settings.AGENT_CONFIG_DIR, "acme")
         if find_account("default"):
             # The migrations made it, and no test has emptied the tables yet.

@@ -36,8 +36,8 @@ from tests.support.factories import (
     make_session,
     make_webhook,
 )
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.certificates import certificate, server_context
-from tests.support.worlds import World
 
 OLD = timedelta(hours=1)
 type Plant = Callable[[Any], AbstractContextManager[Any]]
@@ -282,9 +282,9 @@ ALL = {each.name: each for each in (database.DATABASE, database.SCHEMA, *service
 
 
 @override_settings(DEBUG=True)
-class DoctorTests(World, TestCase):
+class DoctorTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         make_session(self.instance)
         create_connection(
             self.account.pk, name="own", base_url="https://llm.example.com/v1", key="sk-0123456789"

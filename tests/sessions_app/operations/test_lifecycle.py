@@ -258,7 +258,7 @@ class AccountErasureTests(TestCase):
             run("verify_receipt", report["receipt"]["id"])
 
 
-class World(TestCase):
+class ConversationFixtures(TestCase):
     def setUp(self) -> None:
         self.account = make_account("acme")
         self.instance = make_instance(self.account, "bot")
@@ -297,7 +297,7 @@ class World(TestCase):
             return list(LLMRequest.objects.values_list("total_cost", "request_body"))
 
 
-class RetentionTests(World):
+class RetentionTests(ConversationFixtures):
     def test_texts_end_after_their_days_and_figures_stay(self) -> None:
         self.conversation(31)
         young = self.conversation(29)
@@ -391,7 +391,7 @@ class RetentionTests(World):
         self.assertIn("Texts are kept for ever.", run("set_retention", "acme"))
 
 
-class HoldTests(World):
+class HoldTests(ConversationFixtures):
     def test_retention_passes_over_what_is_held(self) -> None:
         held = self.conversation(60)
         of_agent = self.conversation(60, instance=self.second)
@@ -523,7 +523,7 @@ class PlacingTests(TransactionTestCase):
             self.assertFalse(LegalHold.objects.exists())
 
 
-class PageTests(World):
+class PageTests(ConversationFixtures):
     def setUp(self) -> None:
         super().setUp()
         self.owner = Client()

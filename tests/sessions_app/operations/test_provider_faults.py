@@ -14,6 +14,7 @@ from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
 from accounts.tenancy.context import platform_context
 from sessions_app.models import Role
+from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.mock_openai import (
     KEY,
     MockOpenAI,
@@ -24,7 +25,6 @@ from tests.support.servers.mock_openai import (
     stream,
     usage,
 )
-from tests.support.worlds import World, stored
 
 SAID = "what the provider says"
 # One event in single bytes: within a character, and within its line ends.
@@ -74,9 +74,9 @@ FAULTS = (
 )
 
 
-class ProviderFaultTests(World, TestCase):
+class ProviderFaultTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         times = "timeouts:\n  first_token: 1\n  stall: 0.5\n"
         self.configure(f"model: mock:test-model\nretries: 1\n{times}", "Be brief.")
         set_budget(self.account, period="month", limit=Decimal(100))

@@ -26,10 +26,10 @@ from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Role
 from sessions_app.operations.integrity.service import check_integrity
 from tests.support.factories import write_config
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel, Stream
 from tests.support.servers.own_postgres import OwnPostgres, may_mount, own_postgres
 from tests.support.servers.served import Served, eventually, served
-from tests.support.worlds import World
 
 WITHIN_SECONDS = 60
 
@@ -85,12 +85,12 @@ class Scene:
             return False
 
 
-class RealFaultTests(World, TransactionTestCase):
+class RealFaultTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\nretries: 0\n"
 
     def test_nothing_is_lost_and_nothing_is_charged_twice(self) -> None:
         with own_postgres() as postgres:
-            self.make_world()
+            self.make_fixtures()
             # The account that the migrations make, if no test has emptied the tables yet.
             write_config(settings.AGENT_CONFIG_DIR, "default", "simple-chat", self.config)
             set_budget(self.account, period="day", limit=Decimal(100))

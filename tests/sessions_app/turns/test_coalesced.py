@@ -25,13 +25,13 @@ from sessions_app.turns import store
 from sessions_app.usage import rollup
 from tests.support.database.reads import reads
 from tests.support.database.turn_functions import TurnFunctions
+from tests.support.fixtures import AgentFixtures, counts
 from tests.support.servers.served import database_url
-from tests.support.worlds import World, counts
 
 
-class FunctionCase(World, TurnFunctions, TestCase):
+class FunctionCase(AgentFixtures, TurnFunctions, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
 
@@ -157,11 +157,11 @@ def expected_history(question: str) -> list[list[str]]:
 
 
 @override_settings(DATABASE_API_THREADS=4)
-class CoalescedTurnTests(World, TransactionTestCase):
+class CoalescedTurnTests(AgentFixtures, TransactionTestCase):
     """Turns of one key that come at the same time are opened and settled in batches."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.addCleanup(database.shut_down)
         clear_caches()
 

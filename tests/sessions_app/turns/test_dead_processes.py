@@ -37,9 +37,9 @@ from sessions_app.turns.problems import TurnInProgress
 from sessions_app.turns.server_processes import dead_among, this_host, this_process
 from tests.support.commands import run_json
 from tests.support.factories import make_instance, make_llm_request, make_session
+from tests.support.fixtures import AgentFixtures, counts, stored
 from tests.support.servers.held_model import LONG, SHORT, HeldModel, Stream, ask
 from tests.support.servers.served import Served, eventually, served
-from tests.support.worlds import World, counts, stored
 
 LATE = timedelta(seconds=30)
 
@@ -174,11 +174,11 @@ class CommandTests(TestCase):
             self.assertEqual(run_json("settle_abandoned")["found"], 0)
 
 
-class NextMessageTests(World, TransactionTestCase):
+class NextMessageTests(AgentFixtures, TransactionTestCase):
     """Turns of this process, after those of a process whose row shows that it is dead."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     async def open(self, **body: Any) -> turns.Turn:
@@ -246,13 +246,13 @@ class NextMessageTests(World, TransactionTestCase):
         looked_for.assert_not_called()
 
 
-class KilledWorkerTests(World, TransactionTestCase):
+class KilledWorkerTests(AgentFixtures, TransactionTestCase):
     """A real server whose worker is killed."""
 
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         set_budget(self.account, period="day", limit=Decimal(100))
 
     @asynccontextmanager

@@ -25,9 +25,9 @@ from salient.ttl import clear_caches
 from sessions_app.models import Session
 from tests.support.api_client import Answer, ApiClient, Call
 from tests.support.factories import make_account, make_instance, make_membership, make_user
+from tests.support.fixtures import PlaygroundFixtures, counts, stored
 from tests.support.isolation.routes import routes
 from tests.support.people import make_staff
-from tests.support.worlds import PlaygroundWorld, counts, stored
 
 # The routes where staff with a token get in; every other one refuses them.
 OPEN_TO_STAFF = {
@@ -74,7 +74,7 @@ class TokenTests(SimpleTestCase):
             self.assertRaises(Unauthenticated, read_token, write_token(self.token))
 
 
-class TurnTests(PlaygroundWorld, TestCase):
+class TurnTests(PlaygroundFixtures, TestCase):
     def setUp(self) -> None:
         self.make_playground()
 
@@ -146,7 +146,7 @@ class TurnTests(PlaygroundWorld, TestCase):
                 self.draft.save()
 
 
-class RightsTests(PlaygroundWorld, TestCase):
+class RightsTests(PlaygroundFixtures, TestCase):
     def setUp(self) -> None:
         self.make_playground()
         self.beta = make_account("beta")
@@ -247,7 +247,7 @@ DEMOTIONS: dict[str, Callable[[User], object]] = {
 }
 
 
-class DemotedTests(PlaygroundWorld, TestCase):
+class DemotedTests(PlaygroundFixtures, TestCase):
     def setUp(self) -> None:
         self.make_playground()
 
@@ -273,7 +273,7 @@ class DemotedTests(PlaygroundWorld, TestCase):
 
 
 @override_settings(REVOCATION_CHECK_SECONDS=0.05)
-class RunningTests(PlaygroundWorld, TestCase):
+class RunningTests(PlaygroundFixtures, TestCase):
     config = "model: scripted:echo?first_ms=60000\n"
 
     def setUp(self) -> None:

@@ -13,7 +13,7 @@ from salient import database
 from salient.api.lifespan import finish_background
 from sessions_app.turns import store
 from tests.support.api_client import Call
-from tests.support.worlds import World, stored
+from tests.support.fixtures import AgentFixtures, stored
 
 BODY = b'{"message": "hello"}'
 
@@ -23,11 +23,11 @@ def statuses() -> set[str]:
 
 
 @override_settings(DATABASE_API_THREADS=4)
-class LeaveAtOnceTests(World, TransactionTestCase):
+class LeaveAtOnceTests(AgentFixtures, TransactionTestCase):
     """However early the client leaves, no turn is left running."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.addCleanup(database.shut_down)
 
     async def test_a_client_may_leave_at_any_moment(self) -> None:
@@ -72,9 +72,9 @@ class LeaveAtOnceTests(World, TransactionTestCase):
         )
 
 
-class NotStoredTests(World, TestCase):
+class NotStoredTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_an_answer_that_could_not_be_stored_is_not_called_complete(self) -> None:
         settle = store.settle

@@ -19,19 +19,19 @@ from accounts.tenancy.context import platform_context
 from agents.config.loader import forget
 from agents.models import AgentInstance, ConfigVersion
 from salient.ttl import clear_caches
-from tests.accounts.member_worlds import browser_of, make_member
+from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
+from tests.support.fixtures import AgentFixtures
 from tests.support.isolation.accounts import rolled_back, rows_of
 from tests.support.people import make_root
-from tests.support.worlds import World
 
 PAGE = reverse("admin:why-refused")
 
 
-class WhyCase(World, TestCase):
+class WhyCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.client.force_login(make_root())
         with platform_context():
             self.key = ApiKey.objects.get(account=self.account)

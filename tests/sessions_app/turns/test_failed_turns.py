@@ -14,19 +14,19 @@ from agents.runtime.providers.base import Finished
 from sessions_app.turns import plan
 from tests.agents.runtime.fakes import FakeProvider, providers
 from tests.support.api_client import Answer
+from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, stream
-from tests.support.worlds import World, stored
 
 TOO_LONG = error(400, "This model's maximum context length is 1000 tokens.")
 LAST = b"data: [DONE]\n\n"
 
 
-class FailedTurnWorld(World):
+class FailedTurnFixtures(AgentFixtures):
     config = "model: mock:test-model\nretries: 0\n"
     session: str | None = None
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def chat(self, message: str, way: str = "chat", **headers: str) -> Answer:
         body = {"message": message} | ({"session_id": self.session} if self.session else {})
@@ -47,7 +47,7 @@ class FailedTurnWorld(World):
         ]
 
 
-class SentAgainTests(FailedTurnWorld, TestCase):
+class SentAgainTests(FailedTurnFixtures, TestCase):
     async def test_a_message_that_was_too_long_alone_is_not_sent_again(self) -> None:
         async with MockOpenAI() as server:
             server.replies += [Reply("Fine."), TOO_LONG, TOO_LONG, Reply("Yes."), Reply("Six.")]
@@ -140,7 +140,7 @@ class SentAgainTests(FailedTurnWorld, TestCase):
         self.assertEqual(self.sent(server)[2], ["One\n\nTwo"])
 
 
-class FinishReasonTests(FailedTurnWorld, TestCase):
+class FinishReasonTests(FailedTurnFixtures, TestCase):
     async def test_a_limit_reaches_the_caller_whole_streamed_and_replayed(self) -> None:
         cut = json.loads(Reply("Half an").whole("any"))
         cut["choices"][0]["finish_reason"] = "length"
@@ -173,7 +173,7 @@ class FinishReasonTests(FailedTurnWorld, TestCase):
         self.assertEqual(json.loads(done)["finish_reason"], "content_filter")
 
 
-class BoundTests(FailedTurnWorld, TestCase):
+class BoundTests(FailedTurnFixtures, TestCase):
     async def test_a_turn_beyond_a_cap_ends_as_provider_protocol_and_is_settled(self) -> None:
         self.configure(f"{self.config}tools: [current_time]\n")
         for cap, value, tool_calls in (

@@ -25,17 +25,17 @@ from sessions_app.models import CompletionStatus
 from sessions_app.turns import store
 from sessions_app.turns import turn as turns
 from tests.support.api_client import Call
-from tests.support.worlds import World, counts, stored
+from tests.support.fixtures import AgentFixtures, counts, stored
 
 # Outside of tests the context and the statement are one message, without BEGIN and COMMIT.
 OPEN_BUDGET, SETTLE_BUDGET = 4, 4
 
 
-class StatementTests(World, TransactionTestCase):
+class StatementTests(AgentFixtures, TransactionTestCase):
     """Outside a TestCase's transaction, so that BEGIN and COMMIT are sent as in production."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     def begin(self, message: TurnInput, caller: Caller | None = None) -> turns.Turn:
@@ -159,11 +159,11 @@ class StatementTests(World, TransactionTestCase):
         self.answered(TurnInput(message="short"))
 
 
-class EarlyEndTests(World, TestCase):
+class EarlyEndTests(AgentFixtures, TestCase):
     config = "model: scripted:echo?delay_ms=20\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_a_client_that_leaves_is_settled_with_the_partial_answer(self) -> None:
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
@@ -206,13 +206,13 @@ class EarlyEndTests(World, TestCase):
 
 
 @override_settings(DATABASE_API_THREADS=4)
-class ManyStreamsTests(World, TransactionTestCase):
+class ManyStreamsTests(AgentFixtures, TransactionTestCase):
     """200 people wait for a slow model; the database does not notice."""
 
     config = "model: scripted:echo?first_ms=1000\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.addCleanup(database.shut_down)
         clear_caches()
 

@@ -17,13 +17,13 @@ from salient import database
 from sessions_app.models import LLMRequest
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_key
+from tests.support.fixtures import AgentFixtures, counts, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error, usage
-from tests.support.worlds import World, counts, stored
 
 MODEL = "model: mock:test-model\nretries: 0\n"
 
 
-class RepeatedWorld(World):
+class RepeatedFixtures(AgentFixtures):
     config = MODEL
 
     async def send(self, message: str = "hello", *, key: str = "k1", what: str = "chat") -> Answer:
@@ -32,9 +32,9 @@ class RepeatedWorld(World):
         )
 
 
-class RepetitionTests(RepeatedWorld, TestCase):
+class RepetitionTests(RepeatedFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_the_same_call_again_is_the_same_answer_and_one_provider_call(self) -> None:
         async with MockOpenAI() as server:
@@ -145,11 +145,11 @@ ROUTES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @override_settings(DATABASE_API_THREADS=4)
-class RaceTests(RepeatedWorld, TransactionTestCase):
+class RaceTests(RepeatedFixtures, TransactionTestCase):
     """Fifty equal calls at once, of which one reaches the model."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.addCleanup(database.shut_down)
 
     async def call(self, route: str) -> Answer:
@@ -225,11 +225,11 @@ def said(answer: Answer) -> str:
     return f"{chunks[0]['id']} {words} {chunks[-1]['salient']}"
 
 
-class TestModeTests(RepeatedWorld, TestCase):
+class TestModeTests(RepeatedFixtures, TestCase):
     """A key in test mode always meets the script, whatever the agent is configured to."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         _, secret = make_key(self.account, mode=KeyMode.TEST)
         self.api = ApiClient(secret)
         budgets.set_budget(self.account, period="day", limit=Decimal(0))

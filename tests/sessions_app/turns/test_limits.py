@@ -35,14 +35,14 @@ from sessions_app.turns.abandoned import settle_abandoned
 from sessions_app.turns.sse import TurnStream, encode
 from tests.support.api_client import ApiClient, Call
 from tests.support.factories import make_user
+from tests.support.fixtures import LimitedFixtures, counts, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error, usage
-from tests.support.worlds import LimitedWorld, counts, stored
 
 
 @override_settings(DATABASE_API_THREADS=4)
-class ParallelTests(LimitedWorld, TransactionTestCase):
+class ParallelTests(LimitedFixtures, TransactionTestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.addCleanup(database.shut_down)
 
     async def test_a_hundred_calls_against_a_budget_for_ten(self) -> None:
@@ -150,11 +150,11 @@ def reserved() -> Decimal:
         return Budget.objects.get().reserved
 
 
-class SettlementTests(LimitedWorld, TestCase):
+class SettlementTests(LimitedFixtures, TestCase):
     """However a turn ends, its reservation is gone and what it used is counted."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.configure(self.config)
         self.budget(Decimal(1))
 
@@ -236,13 +236,13 @@ class Unread(Call):
         await asyncio.Event().wait()
 
 
-class EarlyLeaveTests(LimitedWorld, TestCase):
+class EarlyLeaveTests(LimitedFixtures, TestCase):
     """No turn stays running when the client leaves before the model is called."""
 
     config = "model: scripted:echo\nfallback_models: [openai:gpt-4o-mini]\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.budget(Decimal(1))
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
@@ -289,11 +289,11 @@ class EarlyLeaveTests(LimitedWorld, TestCase):
         self.assertEqual(await sync_to_async(counts)(), (0, 0, 0))
 
 
-class RefusalTests(LimitedWorld, TestCase):
+class RefusalTests(LimitedFixtures, TestCase):
     config = "model: scripted:echo\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_a_refused_message_stores_nothing(self) -> None:
         self.configure("model: openai:gpt-4o-mini\n")
@@ -339,7 +339,7 @@ class RefusalTests(LimitedWorld, TestCase):
         await sync_to_async(quotas.set_limits)(
             self.account, message_bytes=20, history_messages=2, output_tokens=33
         )
-        self.configure(LimitedWorld.config)
+        self.configure(LimitedFixtures.config)
         async with MockOpenAI() as server:
             session = (await self.chat("one")).json()["session_id"]
             await self.chat("two", session_id=session)
@@ -376,11 +376,11 @@ class RefusalTests(LimitedWorld, TestCase):
         self.assertNotIn("three", [m.content for m in messages])
 
 
-class AbandonedTests(LimitedWorld, TestCase):
+class AbandonedTests(LimitedFixtures, TestCase):
     """The periodic command releases the limits of a killed process, from the rows."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     def abandon(self) -> turns.Turn:
@@ -432,9 +432,9 @@ class AbandonedTests(LimitedWorld, TestCase):
         self.assertEqual([sent.to for sent in mail.outbox], [["owner@example.com"]])
 
 
-class AlertTests(LimitedWorld, TestCase):
+class AlertTests(LimitedFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_passing_a_percentage_is_mailed_once_and_delays_no_turn(self) -> None:
         def join() -> None:
@@ -456,13 +456,13 @@ class AlertTests(LimitedWorld, TestCase):
         self.assertEqual([sent.subject[:10] for sent in mail.outbox], ["acme: 80 %", "acme: 100 "])
 
 
-class OwnPriceTests(LimitedWorld, TestCase):
+class OwnPriceTests(LimitedFixtures, TestCase):
     """A model without a listed price: its reservation, the refusal, and the own price."""
 
     config = "model: mock:new\ntools: [current_time]\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         forget_prices()
         self.addCleanup(forget_prices)
 

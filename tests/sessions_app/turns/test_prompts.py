@@ -16,7 +16,7 @@ from agents.runtime.run import ChatMessage
 from sessions_app.models import PromptSection
 from sessions_app.turns import prompts
 from tests.support.factories import make_account, make_instance, make_llm_request, make_session
-from tests.support.worlds import World, stored
+from tests.support.fixtures import AgentFixtures, stored
 
 PROMPT = "You help.\n\n# Tone\nBe kind.\n\n## Never\nLie.\n"
 TOOLED = "model: scripted:echo\ntools: [current_time]\n"
@@ -56,13 +56,13 @@ class SplitTests(SimpleTestCase):
         self.assertEqual(len(self.names(many)), prompts.MOST_PARTS)
 
 
-class SectionsTests(World, TransactionTestCase):
+class SectionsTests(AgentFixtures, TransactionTestCase):
     """Outside a TestCase's transaction, because texts count as stored once they are committed."""
 
     config = TOOLED
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.configure(TOOLED, PROMPT)
 
     def sections(self, *history: str) -> prompts.Sections:
@@ -236,11 +236,11 @@ class ReadTests(TestCase):
         self.assertEqual(found[theirs.pk][0].text, "abc")
 
 
-class TurnTests(World, TransactionTestCase):
+class TurnTests(AgentFixtures, TransactionTestCase):
     """What real turns leave of their prompts."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.configure(TOOLED.replace("echo", "tool"), PROMPT)
 
     def sections_of_all(self) -> list[list[tuple[str, str | None]]]:

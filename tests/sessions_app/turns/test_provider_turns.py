@@ -13,8 +13,8 @@ from django.test import TestCase
 from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import UsageDay
 from tests.support.api_client import Answer, Call
+from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, stream, usage
-from tests.support.worlds import World, stored
 
 PROMPT = "You are the shop's helper."
 
@@ -24,7 +24,7 @@ def counted_models() -> list[str]:
         return list(UsageDay.objects.values_list("model", flat=True))
 
 
-class ProviderTurnTests(World, TestCase):
+class ProviderTurnTests(AgentFixtures, TestCase):
     config = """\
 model: mock:test-model
 temperature: 0.3
@@ -33,7 +33,7 @@ retries: 1
 """
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.configure(self.config, PROMPT)
 
     async def chat(self, message: str, **body: Any) -> Answer:

@@ -8,12 +8,12 @@ from django.test import TransactionTestCase
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.models import ConfigPublication
-from tests.support.worlds import World, stored
+from tests.support.fixtures import AgentFixtures, stored
 
 
-class PublishedTurnTests(World, TransactionTestCase):
+class PublishedTurnTests(AgentFixtures, TransactionTestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     def publish(self, text: str) -> ConfigPublication:
         with platform_context():

@@ -29,7 +29,7 @@ from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
 from tests.support.api_client import Answer, ApiClient, Call
 from tests.support.factories import make_key, make_user
-from tests.support.worlds import World, counts, stored
+from tests.support.fixtures import AgentFixtures, counts, stored
 
 
 def suspend(account: Account) -> None:
@@ -60,16 +60,16 @@ def suspend_connection(account: Account) -> None:
         suspensions.suspend(ProviderConnection.objects.get(account=account), "abuse")
 
 
-class Cutting(World):
+class Cutting(AgentFixtures):
     """Starts turns of a model that says nothing, and ends them; mix it into a TestCase."""
 
     config = "model: scripted:echo?first_ms=60000\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def cut_by(self, change: Callable[[Account], None], what: str = "stream") -> Answer:
-        """Start a turn, change the world, and wait for what the caller gets."""
+        """Start a turn, change what it depends on, and wait for what the caller gets."""
         call = Call(self.api, "POST", self.path(what), raw=b'{"message": "hello"}')
         running = asyncio.create_task(call.run())
         async with asyncio.timeout(10):
@@ -323,11 +323,11 @@ class RunningAgentTests(Cutting, TestCase):
         self.assertEqual(await sync_to_async(counted)(), (2, {revocation.ConnectionChanged}))
 
 
-class StandingTests(World, TestCase):
+class StandingTests(AgentFixtures, TestCase):
     """Whether a caller may still call, read from the database."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     def caller(self, **fields: Any) -> Caller:
         values: dict[str, Any] = {"account_id": self.account.pk, "account_slug": "acme"}

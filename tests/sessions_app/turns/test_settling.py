@@ -29,7 +29,7 @@ from sessions_app.models import SEARCHED_CHARACTERS, Message, Role, Session, Usa
 from sessions_app.turns import store
 from sessions_app.usage import rollup
 from tests.support.factories import make_instance, make_message, make_session
-from tests.support.worlds import World, stored
+from tests.support.fixtures import AgentFixtures, stored
 
 HOSTILE = "a\x00b\ud800c"
 CLEAN = "ab\ufffdc"
@@ -94,9 +94,9 @@ class StorableTests(SimpleTestCase):
         self.assertFalse(is_unavailable(ValueError("no database at all")))
 
 
-class SettlingWorld(World):
+class SettlingFixtures(AgentFixtures):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     @contextmanager
     def ended_with(
@@ -141,7 +141,7 @@ class SettlingWorld(World):
         return session
 
 
-class HostileContentTests(SettlingWorld, TestCase):
+class HostileContentTests(SettlingFixtures, TestCase):
     async def test_unstorable_characters_are_settled_in_every_field(self) -> None:
         call = ModelCall(f"p{HOSTILE}", f"m{HOSTILE}", 3, 4, finish_reason=HOSTILE, error=HOSTILE)
         used = ToolRound(
@@ -171,7 +171,7 @@ class HostileContentTests(SettlingWorld, TestCase):
         self.assertEqual(len(request.model), 255)
 
 
-class LargeAmountTests(SettlingWorld, TestCase):
+class LargeAmountTests(SettlingFixtures, TestCase):
     async def test_sixteen_thousand_dollars_count_as_sixteen_thousand_dollars(self) -> None:
         await sync_to_async(budgets.set_budget)(
             self.account, period="month", limit=Decimal(900_000)
@@ -207,7 +207,7 @@ class LargeAmountTests(SettlingWorld, TestCase):
         return budget.spent, costs, budget.reserved
 
 
-class RefusedByTheDatabaseTests(SettlingWorld, TestCase):
+class RefusedByTheDatabaseTests(SettlingFixtures, TestCase):
     call = ModelCall("mock", "m", 10, 20, reported_cost=Decimal("1.5"))
 
     async def test_the_details_are_left_out_before_the_answer(self) -> None:
@@ -269,7 +269,7 @@ class RefusedByTheDatabaseTests(SettlingWorld, TestCase):
         self.assertEqual((second.status, second.json()), (first.status, first.json()))
 
 
-class UnavailableWhenSettledTests(SettlingWorld, TestCase):
+class UnavailableWhenSettledTests(SettlingFixtures, TestCase):
     """A database that becomes unavailable while the model answers."""
 
     @contextmanager
@@ -308,7 +308,7 @@ class UnavailableWhenSettledTests(SettlingWorld, TestCase):
         self.check(error, request)
 
 
-class AnyLengthTests(SettlingWorld, TestCase):
+class AnyLengthTests(SettlingFixtures, TestCase):
     async def test_long_answers_of_distinct_words_are_stored(self) -> None:
         for length in (700_000, 1_500_000):
             text = distinct_words(length)

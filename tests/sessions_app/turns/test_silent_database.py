@@ -14,20 +14,20 @@ from django.test import TransactionTestCase
 from accounts.models import AccountLimits
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.served import Served, served
 from tests.support.servers.silent_proxy import SilentProxy
-from tests.support.worlds import World
 
 # Without a limit of its own a caller would wait for as long as the silence lasts.
 WITHIN_SECONDS = 60
 REFUSED = (503, "unavailable")
 
 
-class SilentDatabaseTests(World, TransactionTestCase):
+class SilentDatabaseTests(AgentFixtures, TransactionTestCase):
     config = "model: scripted:echo\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple[SilentProxy, Served, aiohttp.ClientSession]]:

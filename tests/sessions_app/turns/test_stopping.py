@@ -17,9 +17,9 @@ from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Role
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel, Stream, ask
 from tests.support.servers.served import Served, eventually, served
-from tests.support.worlds import World
 
 
 def is_running(pid: int) -> bool:
@@ -30,11 +30,11 @@ def is_running(pid: int) -> bool:
     return True
 
 
-class StoppingTests(World, TransactionTestCase):
+class StoppingTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         set_budget(self.account, period="day", limit=Decimal(100))
 
     @asynccontextmanager

@@ -11,12 +11,12 @@ from salient.api.problems import Invalid, NotFound
 from sessions_app.models import CompletionStatus
 from sessions_app.turns.terminal import Conversation, operator, summary
 from tests.support.commands import refusal, run
-from tests.support.worlds import World, stored
+from tests.support.fixtures import AgentFixtures, stored
 
 
-class ConversationTests(World, TestCase):
+class ConversationTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.printed: list[str] = []
         self.conversation = Conversation(operator(self.account), self.instance, self.printed.append)
 
@@ -73,11 +73,11 @@ class ConversationTests(World, TestCase):
         self.assertRegex(line, r"^scripted:echo · \d+ tokens in, \d+ out · free · \d+\.\d s$")
 
 
-class ChatCommandTests(World, TransactionTestCase):
+class ChatCommandTests(AgentFixtures, TransactionTestCase):
     """Its own event loop crosses to the database in a thread, so the rows must be committed."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     def test_one_message_prints_the_answer_or_one_json_object(self) -> None:
         printed = run("chat", "acme", "bot", "--message", "hello")

@@ -27,9 +27,9 @@ from sessions_app.usage.queries import Days, Figures, figures_by, percentile
 from tests.support.commands import run, run_json
 from tests.support.database.catalog import rows
 from tests.support.factories import make_account, make_instance, make_llm_request, make_session
+from tests.support.fixtures import LimitedFixtures
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
 from tests.support.servers.mock_openai import usage as used
-from tests.support.worlds import LimitedWorld
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -281,11 +281,11 @@ def stored_figures() -> tuple[Any, ...]:
     )
 
 
-class SettlingTests(LimitedWorld, TestCase):
+class SettlingTests(LimitedFixtures, TestCase):
     """Settled turns add up to the ledger's sums, however they end."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.configure(self.config)
 
     async def test_keeps_what_the_ledger_says(self) -> None:
@@ -325,11 +325,11 @@ class SettlingTests(LimitedWorld, TestCase):
 
 
 @override_settings(DATABASE_API_THREADS=4)
-class MeanwhileTests(LimitedWorld, TransactionTestCase):
+class MeanwhileTests(LimitedFixtures, TransactionTestCase):
     """Without a TestCase's transaction, so that locks work as in production."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.configure("model: scripted:echo\n")
         self.addCleanup(database.shut_down)
 

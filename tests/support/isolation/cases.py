@@ -53,7 +53,7 @@ from sessions_app.models import (
     SavedChat,
     Session,
 )
-from tests.accounts.member_worlds import browser_of
+from tests.accounts.member_fixtures import browser_of
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import (
     make_account,

@@ -13,7 +13,7 @@ from accounts.models import ApiKey, Scope
 from accounts.tenancy.context import platform_context
 from salient.api.lifespan import finish_background
 from sessions_app.models import TurnEventBatch
-from tests.sessions_app.protocols.openai.worlds import SDKWorld
+from tests.sessions_app.protocols.openai.fixtures import SDKFixtures
 from tests.support.factories import make_key
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel
 
@@ -28,7 +28,7 @@ def revoke(key: ApiKey) -> None:
         ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
 
 
-class BackgroundResponsesTests(SDKWorld):
+class BackgroundResponsesTests(SDKFixtures):
     config = "model: mock:test-model\n"
 
     async def test_a_response_is_polled_until_it_has_ended(self) -> None:

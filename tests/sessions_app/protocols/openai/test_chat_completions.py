@@ -16,11 +16,11 @@ from accounts.limits.budgets import set_budget
 from accounts.tenancy.context import tenant_context
 from sessions_app.models import Session
 from sessions_app.protocols.openai.types import ChunkOut, CompletionOut, ModelsOut
-from tests.sessions_app.protocols.openai.worlds import PIXEL, OpenAIWorld, assert_is
+from tests.sessions_app.protocols.openai.fixtures import PIXEL, OpenAIFixtures, assert_is
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key, write_config
+from tests.support.fixtures import counts, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, usage
-from tests.support.worlds import counts, stored
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 TOOL = {
@@ -38,7 +38,7 @@ def chunks_of(answer: Answer) -> list[dict[str, Any]]:
     return [json.loads(block.removeprefix("data: ")) for block in blocks[:-1]]
 
 
-class CompletionWorld(OpenAIWorld):
+class CompletionFixtures(OpenAIFixtures):
     async def ask(
         self, messages: Any = HELLO, client: ApiClient | None = None, **more: Any
     ) -> Answer:
@@ -63,7 +63,7 @@ class CompletionWorld(OpenAIWorld):
         return self.error_of(await self.ask(messages, **more), status)
 
 
-class AnswerTests(CompletionWorld):
+class AnswerTests(CompletionFixtures):
     async def test_a_whole_answer(self) -> None:
         answer = await self.ask()
 
@@ -131,7 +131,7 @@ class AnswerTests(CompletionWorld):
         self.assertEqual((await sync_to_async(counts)())[2], 1)
 
 
-class StreamTests(CompletionWorld):
+class StreamTests(CompletionFixtures):
     async def test_12_17_18_chunks_have_one_id_their_role_and_logprobs(self) -> None:
         found = await self.streamed()
 
@@ -187,7 +187,7 @@ class StreamTests(CompletionWorld):
         self.assertEqual(found[-1]["choices"][0]["finish_reason"], "length")
 
 
-class ConversationTests(CompletionWorld):
+class ConversationTests(CompletionFixtures):
     config = "model: mock:test-model\ncallers: {instructions: true}\n"
 
     async def sent(self, messages: Any, **more: Any) -> list[dict[str, Any]]:
@@ -347,7 +347,7 @@ class ConversationTests(CompletionWorld):
                 self.assertRegex(str(error["param"]), "messages|body")
 
 
-class ToolTests(CompletionWorld):
+class ToolTests(CompletionFixtures):
     async def test_19_20_a_streamed_call_has_index_type_and_the_right_reason(self) -> None:
         found = await self.streamed(
             [{"role": "user", "content": 'get_weather {"city": "Paris"}'}], tools=[TOOL]
@@ -452,7 +452,7 @@ class ToolTests(CompletionWorld):
         self.assertEqual(error["code"], "unsupported_tools")
 
 
-class FormatTests(CompletionWorld):
+class FormatTests(CompletionFixtures):
     SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
     def wanted(self) -> dict[str, Any]:
@@ -488,7 +488,7 @@ class FormatTests(CompletionWorld):
         self.assertEqual(error["param"], "response_format")
 
 
-class ContentTests(CompletionWorld):
+class ContentTests(CompletionFixtures):
     def message(self, *parts: Any) -> list[Any]:
         return [{"role": "user", "content": [{"type": "text", "text": "Look"}, *parts]}]
 
@@ -524,7 +524,7 @@ class ContentTests(CompletionWorld):
         self.assertEqual(error["code"], "body_too_large")
 
 
-class ErrorTests(CompletionWorld):
+class ErrorTests(CompletionFixtures):
     async def test_25_every_error_under_v1_has_openais_form(self) -> None:
         nobody, base = ApiClient(), "/accounts/acme"
         for client, method, path, status, code in (
@@ -565,7 +565,7 @@ class ErrorTests(CompletionWorld):
         self.assertEqual(self.headers["x-should-retry"], "false")
 
 
-class ModelTests(CompletionWorld):
+class ModelTests(CompletionFixtures):
     async def test_an_account_lists_what_the_key_may_use(self) -> None:
         await self.more()
         found = (await self.api.get("/accounts/acme/v1/models")).json()

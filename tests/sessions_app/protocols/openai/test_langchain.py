@@ -11,9 +11,9 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from tests.sessions_app.protocols.openai.worlds import Place
+from tests.sessions_app.protocols.openai.fixtures import Place
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.app_transport import AppTransport
-from tests.support.worlds import World
 
 
 @tool
@@ -22,9 +22,9 @@ def get_weather(city: str) -> str:
     return f"Rain in {city}."
 
 
-class ChatOpenAITests(World, TestCase):
+class ChatOpenAITests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     def model(self, **options: Any) -> ChatOpenAI:
         return ChatOpenAI(

@@ -13,17 +13,17 @@ from django.conf import settings
 from django.test import TransactionTestCase
 
 from tests.support.factories import make_instance, write_config
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.node_clients import install, run
 from tests.support.servers.served import served
-from tests.support.worlds import World
 
 if shutil.which("node") or os.environ.get("CI"):
 
-    class NodeTests(World, TransactionTestCase):
+    class NodeTests(AgentFixtures, TransactionTestCase):
         config = "model: scripted:echo\ncallers: {instructions: true}\n"
 
         def setUp(self) -> None:
-            self.make_world()
+            self.make_fixtures()
             write_config(settings.AGENT_CONFIG_DIR, "acme", "cut", "model: scripted:cut\n")
             make_instance(self.account, "cut")
 

@@ -9,10 +9,10 @@ from typing import Any
 import openai
 from django.test import TransactionTestCase
 
-from tests.sessions_app.protocols.openai.worlds import ANSWER, PIXEL, Place, SDKWorld
+from tests.sessions_app.protocols.openai.fixtures import ANSWER, PIXEL, Place, SDKFixtures
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
 from tests.support.servers.served import served
-from tests.support.worlds import World
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 WEATHER: Any = {
@@ -25,7 +25,7 @@ WEATHER: Any = {
 }
 
 
-class SDKTests(SDKWorld):
+class SDKTests(SDKFixtures):
     async def test_an_answer_and_its_figures(self) -> None:
         answer = await self.sdk.chat.completions.create(model="bot", messages=HELLO)
 
@@ -148,11 +148,11 @@ class SDKTests(SDKWorld):
         self.assertEqual(shown.status, 200)
 
 
-class ServedTests(World, TransactionTestCase):
+class ServedTests(AgentFixtures, TransactionTestCase):
     """The same over a socket, from a process of its own."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_answer_stream_tools_and_format(self) -> None:
         async with asyncio.timeout(180), served(cut_after=5) as server:

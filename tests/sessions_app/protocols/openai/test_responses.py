@@ -13,11 +13,11 @@ from django.conf import settings
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Session
 from sessions_app.protocols.openai.responses.types import EVENTS, ResponseOut
-from tests.sessions_app.protocols.openai.worlds import PIXEL, OpenAIWorld, assert_is
+from tests.sessions_app.protocols.openai.fixtures import PIXEL, OpenAIFixtures, assert_is
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key, write_config
+from tests.support.fixtures import counts, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, usage
-from tests.support.worlds import counts, stored
 
 TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}
 TEXT_EVENTS = [
@@ -61,7 +61,7 @@ def kinds_of(events: list[dict[str, Any]]) -> list[str]:
     return [kind for at, kind in enumerate(kinds) if at == 0 or kinds[at - 1] != kind]
 
 
-class ResponseWorld(OpenAIWorld):
+class ResponseFixtures(OpenAIFixtures):
     async def ask(
         self, input_: Any = "Hello", client: ApiClient | None = None, **more: Any
     ) -> Answer:
@@ -94,7 +94,7 @@ class ResponseWorld(OpenAIWorld):
         return await (client or self.api).get(self.path(f"v1/responses/{response_id}"))
 
 
-class AnswerTests(ResponseWorld):
+class AnswerTests(ResponseFixtures):
     async def test_a_whole_response(self) -> None:
         answer = await self.ask(metadata={"order": "7"}, temperature=0.5)
 
@@ -207,7 +207,7 @@ class AnswerTests(ResponseWorld):
         self.assertEqual((await sync_to_async(counts)())[2], 2)
 
 
-class StreamTests(ResponseWorld):
+class StreamTests(ResponseFixtures):
     async def test_1_no_event_is_left_out(self) -> None:
         self.assertEqual(kinds_of(await self.streamed()), TEXT_EVENTS)
 
@@ -270,7 +270,7 @@ class StreamTests(ResponseWorld):
             self.assertEqual((await self.answered(**more))["object"], "response")
 
 
-class InputTests(ResponseWorld):
+class InputTests(ResponseFixtures):
     config = "model: mock:test-model\ncallers: {instructions: true}\n"
 
     async def sent(self, input_: Any, **more: Any) -> list[dict[str, Any]]:
@@ -411,7 +411,7 @@ class InputTests(ResponseWorld):
                 self.assertEqual((error["code"], error["param"]), ("unsupported_content", "input"))
 
 
-class ToolTests(ResponseWorld):
+class ToolTests(ResponseFixtures):
     async def test_a_call_its_result_and_the_answer_by_the_previous_response(self) -> None:
         first = await self.answered("get_weather", tools=[TOOL])
         [call] = first["output"]
@@ -502,7 +502,7 @@ class ToolTests(ResponseWorld):
         self.assertEqual((error["code"], error["param"]), ("unknown_tool_call", "input"))
 
 
-class FormatTests(ResponseWorld):
+class FormatTests(ResponseFixtures):
     SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
     def wanted(self) -> dict[str, Any]:
@@ -528,7 +528,7 @@ class FormatTests(ResponseWorld):
         self.assertEqual((await self.refused(400, text={"format": broken}))["param"], "text.format")
 
 
-class ChainTests(ResponseWorld):
+class ChainTests(ResponseFixtures):
     config = "model: mock:test-model\ncallers: {instructions: true}\n"
 
     async def chain(self, *asked: tuple[Any, dict[str, Any]]) -> list[list[str]]:
@@ -716,7 +716,7 @@ class ChainTests(ResponseWorld):
         make_instance(self.account, "other")
 
 
-class StoreTests(ResponseWorld):
+class StoreTests(ResponseFixtures):
     async def delete(self, response_id: str, client: ApiClient | None = None) -> Answer:
         path = self.path(f"v1/responses/{response_id}")
         return await (client or self.cleaner).call("DELETE", path)
@@ -819,7 +819,7 @@ class StoreTests(ResponseWorld):
         self.assertEqual(await self.end_users(), ["ada", "ada", "eve"])
 
 
-class AccountTests(ResponseWorld):
+class AccountTests(ResponseFixtures):
     async def test_the_model_of_an_account_is_an_agent(self) -> None:
         path = "/accounts/acme/v1/responses"
         answer = await self.api.post(path, {"model": "bot", "input": "Hello"})

@@ -13,10 +13,10 @@ from typing import Any
 import openai
 from django.test import TransactionTestCase
 
-from tests.sessions_app.protocols.openai.worlds import ANSWER, PIXEL, Place, SDKWorld
+from tests.sessions_app.protocols.openai.fixtures import ANSWER, PIXEL, Place, SDKFixtures
 from tests.support.api_client import Answer
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.served import served
-from tests.support.worlds import World
 
 WEATHER: Any = {
     "type": "function",
@@ -26,11 +26,11 @@ WEATHER: Any = {
 }
 
 
-class ResponsesWorld(SDKWorld):
+class ResponsesFixtures(SDKFixtures):
     config = "model: scripted:echo\ncallers: {instructions: true}\n"
 
 
-class SDKTests(ResponsesWorld):
+class SDKTests(ResponsesFixtures):
     async def test_an_answer_and_its_figures(self) -> None:
         answer = await self.sdk.responses.create(model="bot", input="Hello")
         self.assertEqual(answer.output_text, ANSWER)
@@ -195,7 +195,7 @@ class SDKTests(ResponsesWorld):
         self.assertEqual(found.status, "cancelled")
 
 
-class OpenResponsesTests(ResponsesWorld):
+class OpenResponsesTests(ResponsesFixtures):
     """The compliance cases of Open Responses."""
 
     async def post(self, **body: Any) -> Answer:
@@ -256,11 +256,11 @@ class OpenResponsesTests(ResponsesWorld):
         self.assertIn("My name is Alice.", found["output"][0]["content"][0]["text"])
 
 
-class ServedTests(World, TransactionTestCase):
+class ServedTests(AgentFixtures, TransactionTestCase):
     """The same over a socket; a response is gone on from at another process."""
 
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def test_a_chain_over_two_processes(self) -> None:
         async with asyncio.timeout(240), served(cut_after=5) as one, served(cut_after=5) as two:

@@ -8,13 +8,13 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from accounts.models import KeyKind
-from tests.sessions_app.protocols.openai.worlds import PIXEL
-from tests.sessions_app.protocols.ui.worlds import (
+from tests.sessions_app.protocols.openai.fixtures import PIXEL
+from tests.sessions_app.protocols.ui.fixtures import (
     ANSWER,
     CITY,
     WANTED,
     WEATHER,
-    InterfaceWorld,
+    InterfaceFixtures,
     answer_of,
     is_uuid,
     kinds_of,
@@ -24,13 +24,13 @@ from tests.sessions_app.protocols.ui.worlds import (
 )
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_key
+from tests.support.fixtures import counts, stored
 from tests.support.servers.mock_openai import MockOpenAI
-from tests.support.worlds import counts, stored
 
 HELLO = said("Hello")
 
 
-class EventTests(InterfaceWorld):
+class EventTests(InterfaceFixtures):
     async def test_a_run_begins_says_and_ends(self) -> None:
         found = await self.events(HELLO)
 
@@ -163,7 +163,7 @@ class EventTests(InterfaceWorld):
         self.assertIsNotNone(request.settled_at)
 
 
-class ToolTests(InterfaceWorld):
+class ToolTests(InterfaceFixtures):
     async def test_a_call_its_result_and_the_answer(self) -> None:
         found = await self.events(said(WANTED), tools=[WEATHER])
         _, start, arguments, end, finished = found
@@ -230,7 +230,7 @@ class ToolTests(InterfaceWorld):
         )
 
 
-class InputTests(InterfaceWorld):
+class InputTests(InterfaceFixtures):
     config = "model: mock:test-model\ncallers: {instructions: true}\n"
 
     async def sent(self, *messages: Any, **more: Any) -> list[dict[str, Any]]:

@@ -8,19 +8,19 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.test import override_settings
 
-from tests.sessions_app.protocols.openai.worlds import PIXEL
-from tests.sessions_app.protocols.ui.worlds import (
+from tests.sessions_app.protocols.openai.fixtures import PIXEL
+from tests.sessions_app.protocols.ui.fixtures import (
     ANSWER,
     CITY,
     WANTED,
-    InterfaceWorld,
+    InterfaceFixtures,
     frames_of,
     kinds_of,
     text_of,
     typed,
 )
+from tests.support.fixtures import counts, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply
-from tests.support.worlds import counts, stored
 
 HELLO = typed("Hello")
 TOOLS = {"get_weather": {"description": "Tells the weather.", "parameters": {"type": "object"}}}
@@ -40,7 +40,7 @@ def called(chunks: list[dict[str, Any]], **outcome: Any) -> dict[str, Any]:
     return {"id": chunks[0]["messageId"], "role": "assistant", "parts": parts}
 
 
-class ChunkTests(InterfaceWorld):
+class ChunkTests(InterfaceFixtures):
     async def test_a_message_begins_says_and_ends(self) -> None:
         found = await self.chunks(HELLO)
 
@@ -144,7 +144,7 @@ class ChunkTests(InterfaceWorld):
         self.assertIsNotNone(request.settled_at)
 
 
-class ToolTests(InterfaceWorld):
+class ToolTests(InterfaceFixtures):
     async def test_a_call_its_result_and_the_answer_are_one_message(self) -> None:
         first = await self.chunks(typed(WANTED), tools=TOOLS)
         call_id = first[2]["toolCallId"]
@@ -193,7 +193,7 @@ class ToolTests(InterfaceWorld):
         await self.refused(await self.chat(HELLO, tools=TOOLS), 400, "client_tools_refused")
 
 
-class InputTests(InterfaceWorld):
+class InputTests(InterfaceFixtures):
     config = "model: mock:test-model\ncallers: {instructions: true}\n"
 
     async def sent(self, *messages: Any, **more: Any) -> list[dict[str, Any]]:

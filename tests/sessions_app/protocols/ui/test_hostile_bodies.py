@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 
 from accounts.models import RateState
 from accounts.tenancy.context import platform_context
-from tests.sessions_app.protocols.ui.worlds import InterfaceWorld, said, typed
+from tests.sessions_app.protocols.ui.fixtures import InterfaceFixtures, said, typed
 from tests.support.api_client import Answer
 
 # Half of a surrogate pair, as JSON may have it, and a NUL.
@@ -82,7 +82,7 @@ def with_each_text(body: Any, text: str) -> Iterator[tuple[str, Any]]:
             yield f".{name} (name)", {text if n == name else n: v for n, v in body.items()}
 
 
-class HostileBodyTests(InterfaceWorld):
+class HostileBodyTests(InterfaceFixtures):
     config = "model: scripted:echo\ncallers: {instructions: true, tools: true}\n"
 
     async def send(self, what: str, body: Any) -> Answer:

@@ -13,15 +13,15 @@ from django.conf import settings
 from django.test import TransactionTestCase
 
 from tests.support.factories import make_instance, write_config
+from tests.support.fixtures import AgentFixtures
 from tests.support.servers.node_clients import install, run
 from tests.support.servers.served import served
-from tests.support.worlds import World
 
 if shutil.which("node") or os.environ.get("CI"):
 
-    class NodeTests(World, TransactionTestCase):
+    class NodeTests(AgentFixtures, TransactionTestCase):
         def setUp(self) -> None:
-            self.make_world()
+            self.make_fixtures()
             for name, config in (
                 ("cut", "model: scripted:cut\n"),
                 ("slow", "model: scripted:echo?delay_ms=50\n"),

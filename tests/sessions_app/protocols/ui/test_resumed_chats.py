@@ -14,8 +14,8 @@ from salient.api.lifespan import finish_background
 from sessions_app.background import stored_turns
 from sessions_app.background.running import running_here
 from sessions_app.models import LLMRequest
-from tests.sessions_app.protocols.ui.worlds import (
-    InterfaceWorld,
+from tests.sessions_app.protocols.ui.fixtures import (
+    InterfaceFixtures,
     frames_of,
     kinds_of,
     text_of,
@@ -23,11 +23,11 @@ from tests.sessions_app.protocols.ui.worlds import (
 )
 from tests.support.api_client import Answer, ApiClient, Call
 from tests.support.factories import make_key
+from tests.support.fixtures import stored
 from tests.support.servers.held_model import LONG, SHORT, WHOLE, HeldModel
-from tests.support.worlds import stored
 
 
-class ResumedChatTests(InterfaceWorld):
+class ResumedChatTests(InterfaceFixtures):
     config = "model: mock:test-model\ncallers: {instructions: true}\n"
 
     async def leave(

@@ -7,9 +7,9 @@ import json
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
-from tests.sessions_app.protocols.ui.worlds import (
+from tests.sessions_app.protocols.ui.fixtures import (
     WANTED,
-    InterfaceWorld,
+    InterfaceFixtures,
     answer_of,
     frames_of,
     said,
@@ -19,14 +19,14 @@ from tests.sessions_app.protocols.ui.worlds import (
 )
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, write_config
+from tests.support.fixtures import SCRIPTED
 from tests.support.servers.mock_openai import MockOpenAI, Reply
-from tests.support.worlds import SCRIPTED
 
 HELLO, MORE = said("Hello"), said("More", "u2")
 TOOLS = {"get_weather": {"parameters": {"type": "object"}}}
 
 
-class StoredTests(InterfaceWorld):
+class StoredTests(InterfaceFixtures):
     """The model is a mock, so that it is seen what it is sent."""
 
     config = "model: mock:test-model\ncallers: {instructions: true}\n"
@@ -139,7 +139,7 @@ class StoredTests(InterfaceWorld):
         self.assertEqual(self.texts(server), ["Hello", "Hello from the mock.", "More"])
 
 
-class TenancyTests(InterfaceWorld):
+class TenancyTests(InterfaceFixtures):
     async def heard(self, client: ApiClient, thread: str = "t1") -> str:
         """Return what an agent remembers of the thread for this caller."""
         return text_of(await self.chunks(typed("More"), thread=thread, client=client))

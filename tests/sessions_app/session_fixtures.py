@@ -10,12 +10,12 @@ from asgiref.sync import sync_to_async
 from accounts.models import Scope
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_key
-from tests.support.worlds import World
+from tests.support.fixtures import AgentFixtures
 
 
-class ConversationWorld(World):
+class ConversationFixtures(AgentFixtures):
     def setUp(self) -> None:
-        self.make_world()
+        self.make_fixtures()
 
     async def start(self, **body: Any) -> ApiClient:
         """Return the client of a new visitor, or of the end user `sub`."""

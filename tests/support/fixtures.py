@@ -1,4 +1,4 @@
-"""Test cases' worlds: an account with one agent, its files, keys, staff and limits."""
+"""The fixtures of test cases: an account with one agent, its files, keys, staff and limits."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from tests.support.people import make_staff
 SCRIPTED = "model: scripted:echo\n"
 
 
-class World:
+class AgentFixtures:
     """`acme` with its instance `bot`; mix it into a TestCase or a TransactionTestCase."""
 
     account: Account
@@ -59,7 +59,7 @@ class World:
     secret: str
     config: str = SCRIPTED
 
-    def make_world(self) -> None:
+    def make_fixtures(self) -> None:
         folder = tempfile.TemporaryDirectory()
         overridden = override_settings(AGENT_CONFIG_DIR=Path(folder.name), DEMO=True)
         overridden.enable()
@@ -82,14 +82,14 @@ class World:
         return answer.json()
 
 
-class MockModelWorld(World, TestCase):
+class MockModelFixtures(AgentFixtures, TestCase):
     """`acme`, whose files may change between two turns and name the provider `mock`."""
 
     def setUp(self) -> None:
         # Configurations name it, also where none of its answers is needed.
         base_url = {"MOCK_BASE_URL": "http://127.0.0.1:9/v1"}
         self.enterContext(mock.patch.dict(os.environ, base_url))
-        self.make_world()
+        self.make_fixtures()
 
     def configure(self, text: str, prompt: str = "Be brief.") -> Path:
         """Write the files; the next turn reads them at once."""
@@ -116,14 +116,14 @@ def counts() -> tuple[int, int, int]:
 DRAFT = "model: scripted:echo\nsystem_prompt: Be a pirate.\n"
 
 
-class PlaygroundWorld(World):
+class PlaygroundFixtures(AgentFixtures):
     """Staff with the tokens of acme's bot, as published and with its draft."""
 
     staff: User
     draft: ConfigDraft
 
     def make_playground(self) -> None:
-        self.make_world()
+        self.make_fixtures()
         self.staff = make_staff(email="sam@example.com")
         with tenant_context(self.account.pk):
             self.draft = ConfigDraft.objects.create(
@@ -143,8 +143,8 @@ class PlaygroundWorld(World):
 OVERRIDE = {"model": "scripted:echo", "system_prompt": "Be a pirate."}
 
 
-class ChatWorld(PlaygroundWorld):
-    def make_chat_world(self) -> None:
+class ChatFixtures(PlaygroundFixtures):
+    def make_chat_fixtures(self) -> None:
         self.make_playground()
         self.published = self.caller()
         self.drafted = self.caller(draft_id=self.draft.pk)
@@ -174,9 +174,9 @@ class ChatWorld(PlaygroundWorld):
             ]
 
 
-class EvalPagesWorld(ChatWorld):
+class EvalPagesFixtures(ChatFixtures):
     def make_eval_pages(self) -> None:
-        self.make_chat_world()
+        self.make_chat_fixtures()
         self.root = make_user("root@example.com", is_staff=True, is_superuser=True)
         self.browser = self.browser_of(self.root)
 
@@ -195,7 +195,7 @@ class EvalPagesWorld(ChatWorld):
         return self.browser.post(self.at(name, key), data, secure=True)
 
 
-class LimitedWorld(World):
+class LimitedFixtures(AgentFixtures):
     """`acme` uses a model of unknown price, so that an assumed cost is reserved."""
 
     config = "model: mock:test-model\nmax_tokens: 100\nretries: 0\n"

@@ -14,8 +14,8 @@ from pydantic import BaseModel, TypeAdapter
 from accounts.tenancy.context import tenant_context
 from sessions_app.models import LLMRequest, Session
 from tests.support.api_client import Answer
+from tests.support.fixtures import MockModelFixtures
 from tests.support.servers.app_transport import AppTransport
-from tests.support.worlds import MockModelWorld
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9"
@@ -45,7 +45,7 @@ def assert_is(kind: Any, found: Any) -> None:
     adapter(kind).validate_json(json.dumps(found), strict=True, extra="forbid")
 
 
-class OpenAIWorld(MockModelWorld):
+class OpenAIFixtures(MockModelFixtures):
     """Calls below `v1` by their bodies."""
 
     def error_of(self, answer: Answer, status: int) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class OpenAIWorld(MockModelWorld):
             return sorted(str(session.end_user) for session in Session.objects.all())
 
 
-class SDKWorld(MockModelWorld):
+class SDKFixtures(MockModelFixtures):
     """Calls by OpenAI's client, in this process."""
 
     def setUp(self) -> None:

@@ -13,9 +13,9 @@ from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Session
 from sessions_app.protocols.ui.ag_ui.types import RunEvent
 from sessions_app.protocols.ui.ai_sdk.types import UIChunk
-from tests.sessions_app.protocols.openai.worlds import assert_is
+from tests.sessions_app.protocols.openai.fixtures import assert_is
 from tests.support.api_client import Answer, ApiClient, Call
-from tests.support.worlds import MockModelWorld, stored
+from tests.support.fixtures import MockModelFixtures, stored
 
 # Of `scripted:echo` to “Hello”.
 ANSWER = (
@@ -35,7 +35,7 @@ def frames_of(answer: Answer) -> list[Any]:
     return [block.removeprefix("data: ") for block in blocks]
 
 
-class InterfaceWorld(MockModelWorld):
+class InterfaceFixtures(MockModelFixtures):
     """Calls at `ag-ui` and `ui-messages` by their bodies."""
 
     config = "model: scripted:echo\ncallers: {instructions: true}\n"

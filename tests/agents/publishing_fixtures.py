@@ -15,12 +15,12 @@ from agents.models import AgentInstance, ConfigPublication
 from tests.support.factories import make_account, make_instance, make_user, write_config
 
 
-class PublishingWorld:
+class PublishingFixtures:
     base: Path
     instance: AgentInstance
     ann: User
 
-    def make_world(self, text: str = "temperature: 0.5\n") -> None:
+    def make_fixtures(self, text: str = "temperature: 0.5\n") -> None:
         self.base = Path(self.enterContext(tempfile.TemporaryDirectory()))  # type: ignore[attr-defined]
         self.enterContext(override_settings(AGENT_CONFIG_DIR=self.base))  # type: ignore[attr-defined]
         (self.base / "defaults.yaml").write_text("model: scripted:echo\n")
