@@ -42,6 +42,8 @@ DEPTH = 3
 ORDERED_BY = {
     ("Account", "title"): "slug",
     ("Account", "state"): "status",
+    ("AccountLimits", "most_a_minute"): "requests_per_minute",
+    ("AccountLimits", "most_at_once"): "concurrent_turns",
     ("AgentInstance", "state"): "status",
     ("Budget", "most"): "limit",
     ("Budget", "was_spent"): "spent",

@@ -41,7 +41,7 @@ OPEN_TO_STAFF = {
     "test-chats",
 }
 # Of OpenAI's API: the one agent of the token is all that they show and run.
-OPEN_TO_STAFF |= {"completions", "models", "responses"}
+OPEN_TO_STAFF |= {"completions", "models", "<str:model>", "responses"}
 OPEN_TO_STAFF |= {"ag-ui", "ui-messages"}
 
 

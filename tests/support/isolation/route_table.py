@@ -655,8 +655,8 @@ accounts/<str:account>/key/
 password/<str:uidb64>/<str:token>/
     *       200
 accounts/<str:account>/agents/<str:instance>/
-    GET     302 302 302 302 302 200 200 302
-    POST    302 302 302 302 302 303 303 302
+    GET     302 302 302 302 302 200 200 403
+    POST    302 302 302 302 302 303 303 403
     *       405
 """
 
