@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 import msgspec
@@ -10,9 +10,9 @@ import msgspec
 from accounts.auth.caller import Caller
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
-from agents.runtime.events import ToolResult
+from agents.runtime.events import ToolCall, ToolResult
 from salient.api.problems import Invalid
-from sessions_app.inputs.exchanges import CALL, SPOKEN, Exchange
+from sessions_app.inputs.exchanges import CALL, SPOKEN, Exchange, request_id_of
 from sessions_app.models import Message, Role
 from sessions_app.protocols.openai.responses import encoding, ids
 from sessions_app.protocols.openai.responses.schemas import InputItemsIn
@@ -40,7 +40,9 @@ def read_items(
         asked = spoken.filter(llm_request_id=request.pk).exclude(role=Role.ASSISTANT).first()
         before = [] if asked is None else [*spoken.before(asked)[: MOST_MESSAGES - 1]]
     rows = [] if asked is None else [asked, *before]
-    items = [item for row in reversed(rows) for item in _items_of(row)]
+    stored = [(row, _exchange_of(row)) for row in reversed(rows)]
+    theirs = {call.id for _, exchange in stored for call in _calls_of(exchange) if call.is_client}
+    items = [item for row, exchange in stored for item in _items_of(row, exchange, theirs)]
     if page.order == "desc":
         items.reverse()
     if page.after is not None:
@@ -62,20 +64,32 @@ def _place_of(items: list[InputItem], item_id: str) -> int:
     raise Invalid.field("after", "it is not the id of one of the items")
 
 
-def _items_of(message: Message) -> Iterator[InputItem]:
-    """Yield what a message holds; the agent's own calls are not the caller's to see."""
-    exchange = Exchange()
+def _exchange_of(message: Message) -> Exchange:
     with suppress(msgspec.ValidationError):
-        exchange = msgspec.convert((message.meta or {}).get("tools") or {}, Exchange)
+        return msgspec.convert((message.meta or {}).get("tools") or {}, Exchange)
+    return Exchange()
+
+
+def _calls_of(exchange: Exchange) -> Iterator[ToolCall]:
+    for made in exchange.rounds:
+        yield from made.calls
+
+
+def _items_of(message: Message, exchange: Exchange, theirs: Collection[str]) -> Iterator[InputItem]:
+    """Yield what a message holds; the agent's own calls are not the caller's to see.
+
+    `theirs` are the calls of the caller's tools: the copied messages that begin a branch have the
+    results of the agent's own calls as well.
+    """
     for result in exchange.results:
-        yield _output_of(result)
+        if result.id in theirs or request_id_of(result.id) is not None:
+            yield _output_of(result)
     item_id = ids.message_id(message.pk)
     if message.content and message.role == Role.HUMAN:
         yield _said(item_id, message.content)
     if message.content and message.role == Role.ASSISTANT:
         yield encoding.message_of(item_id, [encoding.part_of(message.content)], "completed")
-    for made in exchange.rounds:
-        yield from (encoding.call_of(call) for call in made.calls if call.is_client)
+    yield from (encoding.call_of(call) for call in _calls_of(exchange) if call.is_client)
 
 
 def _said(item_id: str, text: str) -> UserMessage:

@@ -16,6 +16,7 @@ from django.test import TransactionTestCase
 from tests.sessions_app.protocols.openai.fixtures import ANSWER, PIXEL, Place, SDKFixtures
 from tests.support.api_client import Answer
 from tests.support.fixtures import AgentFixtures
+from tests.support.servers.mock_openai import MockOpenAI, Reply
 from tests.support.servers.served import served
 
 WEATHER: Any = {
@@ -159,6 +160,41 @@ class SDKTests(ResponsesFixtures):
         )
         found: Any = [i async for i in self.sdk.responses.input_items.list(second.id, order="asc")]
         self.assertEqual([item.role for item in found], ["user", "assistant", "user"])
+
+    async def test_nor_are_their_results_in_a_branch_that_has_copied_them(self) -> None:
+        self.configure("model: mock:test-model\ntools: [current_time]\n")
+        own, theirs = ("current_time", "{}"), ("get_weather", "{}")
+        async with MockOpenAI() as server:
+            server.replies.extend(Reply(text="", tool_calls=[each]) for each in (own, theirs))
+            first = await self.sdk.responses.create(model="bot", input="Rain?", tools=[WEATHER])
+            [call] = first.output
+            assert call.type == "function_call"
+            said: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "No."}
+            for _ in range(2):
+                last = await self.sdk.responses.create(
+                    model="bot", input=[said], previous_response_id=first.id, tools=[WEATHER]
+                )
+        listed = self.sdk.responses.input_items.list
+        found: Any = [item async for item in listed(last.id, order="asc")]
+        self.assertEqual(
+            [item.type for item in found], ["message", "function_call", "function_call_output"]
+        )
+        self.assertEqual((found[1].call_id, found[2].output), (call.call_id, "No."))
+
+    async def test_calls_that_the_caller_brings_are_listed_with_their_results(self) -> None:
+        said: Any = [
+            {"role": "user", "content": "Rain?"},
+            {"type": "function_call", "call_id": "c1", "name": "get_weather", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c1", "output": "No."},
+            {"role": "user", "content": "Sure?"},
+        ]
+        made = await self.sdk.responses.create(model="bot", input=said, tools=[WEATHER])
+        listed = self.sdk.responses.input_items.list
+        found: Any = [item async for item in listed(made.id, order="asc")]
+        self.assertEqual(
+            [item.type for item in found],
+            ["message", "function_call", "function_call_output", "message"],
+        )
 
     async def test_errors_have_their_class_and_code(self) -> None:
         with self.assertRaises(openai.BadRequestError) as unknown:
