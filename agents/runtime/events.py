@@ -17,8 +17,8 @@ class ToolCall(msgspec.Struct, frozen=True):
     From a provider, `id`, `name` and `arguments` are as they came. The run replaces the id by one
     of our own and the arguments by a JSON object; `problem` says why the tool must not run.
     `extra` holds other data that the provider sent with the call, such as a thought signature. It
-    goes back to the same provider unchanged, within the turn, and is never shown. A call with
-    `is_client` is for a tool of the caller's: it ends the run, and its id is unique for ever.
+    goes back to the same provider unchanged, and is never shown. A call with `is_client` is for a
+    tool of the caller's: it ends the run, and its id is unique for ever.
     """
 
     id: str

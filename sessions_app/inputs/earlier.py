@@ -54,7 +54,14 @@ def _fields(conversation: Iterable[ChatMessage]) -> Iterable[dict[str, Any]]:
     for message in conversation:
         tools: Any = None
         if message.calls:
-            tools = {"rounds": [ToolRound(message.content, message.calls, ())]}
+            made = ToolRound(
+                message.content,
+                message.calls,
+                (),
+                provider=message.provider,
+                provider_data=message.provider_data,
+            )
+            tools = {"rounds": [made]}
         elif message.role == "tool":
             result = ToolResult(message.call_id, "", message.content, message.is_error)
             tools = {"results": [result]}

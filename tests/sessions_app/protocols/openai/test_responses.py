@@ -632,6 +632,26 @@ class ChainTests(ResponseFixtures):
         roles = [m.role for m in (await sync_to_async(stored)(two["salient"]["session_id"]))[0]]
         self.assertEqual(roles, ["human", "assistant", "tool", "assistant", "human", "assistant"])
 
+    async def test_a_branch_keeps_what_the_provider_wants_back_with_its_calls(self) -> None:
+        self.configure("model: mock:test-model\n")
+        call: dict[str, Any] = {"id": "c", "type": "function", "extra_content": {"sign": "c2ln"}}
+        call["function"] = {"name": "get_weather", "arguments": "{}"}
+        said = {"role": "assistant", "content": None, "tool_calls": [call]}
+        said["reasoning_content"] = "Weather is asked for."
+        whole = {"choices": [{"index": 0, "message": said, "finish_reason": "tool_calls"}]}
+        async with MockOpenAI() as server:
+            server.replies.append(Reply(body=json.dumps(whole).encode()))
+            first = await self.answered("Rain?", tools=[TOOL])
+            result = {"type": "function_call_output", "call_id": first["output"][0]["call_id"]}
+            more = {"previous_response_id": first["id"], "tools": [TOOL]}
+            for word in ("Yes.", "No."):
+                branch = await self.answered([result | {"output": word}], **more)
+            await self.answered("Sure?", previous_response_id=branch["id"])
+            sent = server.requests[-1].body["messages"]
+        found: dict[str, Any] = next(each for each in sent if each["role"] == "assistant")
+        self.assertEqual(found["reasoning_content"], "Weather is asked for.")
+        self.assertEqual(found["tool_calls"][0]["extra_content"], {"sign": "c2ln"})
+
     async def test_a_conversation_is_a_session(self) -> None:
         said = "Hello from the mock."
         await self.chain(("One", {}))
