@@ -30,16 +30,11 @@ from sessions_app.conversations.sessions import (
     delete_session,
     leave_tombstone,
 )
-from sessions_app.models import (
-    CompletionStatus,
-    LegalHold,
-    LLMRequest,
-    Message,
-    Role,
-    Session,
-)
+from sessions_app.models import LegalHold, LLMRequest, Message, Role, Session
 from sessions_app.operations.lifecycle import holds, retention
 from sessions_app.operations.lifecycle.holds import Held
+from sessions_app.protocols.openai.responses.ids import response_id
+from sessions_app.protocols.openai.responses.stored import delete
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -83,7 +78,7 @@ class LockOrderTests(TransactionTestCase):
 
     def conversation(self) -> tuple[Session, LLMRequest, Message]:
         session = make_session(self.instance, title="Old", email="dora@mail.example")
-        turn = make_llm_request(session, completion_status=CompletionStatus.COMPLETE)
+        turn = make_llm_request(session, request_body={"response": {}})
         make_message(session, llm_request=turn)
         answer = make_message(session, role=Role.ASSISTANT, llm_request=turn)
         with tenant_context(self.account.pk):
@@ -110,6 +105,7 @@ class LockOrderTests(TransactionTestCase):
             "title": lambda session, *_: change_session(*whose, session.pk, title),
             "session": lambda session, *_: delete_session(*whose, session.pk),
             "turn": lambda _, turn, __: delete_turn(*whose, turn.pk),
+            "response": lambda _, turn, __: delete(*whose, response_id(turn.pk)),
             "rating": lambda _, __, answer: self.rate(answer, "bad"),
             "person": lambda *_: self.erase_person(),
             "retention": lambda *_: self.apply_retention(),

@@ -23,6 +23,7 @@ from sessions_app.inputs.exchanges import (
     stored_messages,
 )
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
+from sessions_app.operations.lifecycle.holds import await_placing
 from sessions_app.protocols.openai.encoding import Frame
 from sessions_app.protocols.openai.responses import encoding, ids
 from sessions_app.protocols.openai.responses import schemas as wire
@@ -170,6 +171,7 @@ def delete(caller: Caller, instance: AgentInstance, response_id: str) -> None:
     """Delete the response's texts, and keep its figures; raises NotFound and TurnInProgress."""
     with tenant_context(caller.account_id):
         request = find_response(caller, instance, response_id)
+        await_placing(caller.account_id)
         sessions = own_sessions(caller, instance).filter(pk=request.session_id)
         session = sessions.select_for_update(no_key=True).first()
         if session is None:
