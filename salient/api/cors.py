@@ -16,6 +16,7 @@ from django.urls import ResolverMatch
 from django.utils.cache import patch_vary_headers
 
 from salient.api.origins import is_origin
+from salient.api.problems.openai import RATE_HEADERS
 
 type MayCallFrom = Callable[..., Awaitable[bool]]
 
@@ -28,7 +29,7 @@ REQUEST_HEADERS = (
 )
 ANSWER_HEADERS = (
     "RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed, Location, Salient-Turn, "
-    "X-Request-Id, X-Should-Retry"
+    f"X-Request-Id, X-Should-Retry, {', '.join(RATE_HEADERS)}"
 )
 PREFLIGHT_SECONDS = 600
 

@@ -17,6 +17,7 @@ from accounts.models import Account, AccountStatus, ApiKey, KeyKind
 from accounts.tenancy.context import platform_context
 from agents.api import origins
 from agents.models import AgentInstance, InstanceStatus
+from salient.api.problems.openai import RATE_HEADERS
 from salient.ttl import clear_caches
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key
@@ -155,7 +156,7 @@ class OriginTests(AgentFixtures, TestCase):
         self.assertEqual(answer.status, 200)
         self.assertEqual(answer.headers["access-control-allow-origin"], SHOP)
         exposed = answer.headers["access-control-expose-headers"]
-        for name in ("RateLimit", "RateLimit-Policy", "Retry-After"):
+        for name in ("RateLimit", "RateLimit-Policy", "Retry-After", *RATE_HEADERS):
             self.assertIn(name, exposed)
 
     async def test_a_stream_may_be_read_by_a_bearer(self) -> None:
