@@ -6,6 +6,10 @@ from uuid import UUID
 
 from django.db import connection
 
+# Whoever changes or erases a conversation has it shared; who places a legal hold or renames the
+# account, which locks all its conversations, has it alone.
+HOLDS = "legal holds"
+
 
 def lock_rows(kind: str, account_id: UUID, *, shared: bool = False) -> None:
     """Wait until no other transaction holds this lock, and hold it until this one ends.

@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.models import Account, AccountStatus, AuditAction, AuditEntry, FormerSlug
 from accounts.models.slugs import is_slug, validate_slug
 from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.locks import HOLDS, lock_rows
 from salient.api.problems import Invalid, Problem
 from salient.ttl import forget_rows
 
@@ -71,6 +72,8 @@ def rename_account(account_id: UUID, slug: str, *, kept: timedelta = KEPT) -> Ac
     """
     check_slug(slug)
     allow_long_statements()
+    # First, as all who change conversations do: some of them lock the account after a conversation.
+    lock_rows(HOLDS, account_id)
     account = Account.objects.select_for_update().get(pk=account_id)
     if account.slug == slug:
         return account

@@ -20,12 +20,11 @@ from django.db.models.functions import Now
 
 from accounts.audit.notes import note
 from accounts.audit.reasons import clean_reason
-from accounts.tenancy.locks import lock_rows
+from accounts.tenancy.locks import HOLDS, lock_rows
 from agents.models import AgentInstance
 from salient.api.problems import Problem
 from sessions_app.models import LegalHold, Session
 
-HOLDS = "legal holds"
 # Placing a hold is tried so often. Each try waits for 2 s, and lets others pass behind it.
 TRIES, PAUSE_SECONDS = 15, 0.5
 # lock_not_available and deadlock_detected.

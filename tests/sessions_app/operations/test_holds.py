@@ -18,7 +18,8 @@ from django.utils import timezone
 from accounts.auth.caller import Caller
 from accounts.models import Scope
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.tenancy.locks import lock_rows
+from accounts.tenancy.locks import HOLDS, lock_rows
+from accounts.tenancy.renames import rename_account
 from sessions_app.api.schemas import FeedbackIn
 from sessions_app.api.session_schemas import SessionChangeIn
 from sessions_app.background.stored_turns import delete_turn
@@ -117,10 +118,23 @@ class LockOrderTests(TransactionTestCase):
                     self.rate(made[2], "good")
                 self.require_no_lock(lambda way=way, made=made: way(*made))  # type: ignore[misc]
 
-    def require_no_lock(self, work: Callable[[], object]) -> None:
+    def test_nor_by_whoever_waits_until_the_account_is_renamed(self) -> None:
+        whose, title = (self.caller, self.instance), SessionChangeIn(title="New")
+        session, _, _ = self.conversation()
+        self.require_no_lock(
+            lambda: change_session(*whose, session.pk, title),
+            of=lambda: rename_account(self.account.pk, "other"),
+        )
+
+    def require_no_lock(
+        self, work: Callable[[], object], *, of: Callable[[], object] | None = None
+    ) -> None:
         errors: list[BaseException] = []
         with platform_context():
-            lock_rows(holds.HOLDS, self.account.pk)
+            if of is None:
+                lock_rows(HOLDS, self.account.pk)
+            else:
+                of()
             thread = in_thread(work, errors)
             with connection.cursor() as cursor:
                 is_waiting = False
