@@ -352,7 +352,6 @@ class GroupAdmin(RightsAdmin, PlatformModelAdmin[Group], DjangoGroupAdmin):
     """Deleting a group ends the support access of those who could read texts by it alone."""
 
     nothing_yet = "No groups: the ready-made roles on a person's page need none."
-    search_help_text = "A part of a name."
     menu_place = 4
     operator_may = frozenset({"view"})
 

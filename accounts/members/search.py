@@ -47,7 +47,12 @@ def find_invitations(invited: QuerySet[Invitation], text: str) -> QuerySet[Invit
 
 
 def _account(slug: str) -> UUID | None:
-    return Account.objects.filter(slug=slug.strip().lower()).order_by().values_list("pk", flat=True).first()
+    return (
+        Account.objects.filter(slug=slug.strip().lower())
+        .order_by()
+        .values_list("pk", flat=True)
+        .first()
+    )
 
 
 def _users_named(text: str) -> set[UUID]:

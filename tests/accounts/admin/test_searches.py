@@ -82,11 +82,12 @@ class SearchTests(TestCase):
         self.assertNotContains(self.client.get(ACCOUNTS, secure=True), "Only the first")
 
     def test_a_search_that_takes_too_long_is_stopped_with_what_to_search_by(self) -> None:
-        for model, what in ((Account, "A part of a name or of a slug."), (Group, "A part of a name.")):
+        words = {Account: "A part of a name or of a slug.", Group: ""}
+        for model, what in words.items():
             with connection.execute_wrapper(_slow):
                 page = self.search(model, "acme")
             self.assertContains(page, "This took too long and was stopped.")
-            self.assertContains(page, f"Search for: {what}")
+            self.assertEqual(f"Search for: {what}" in page.text, bool(what))
             # Nobody knows whether there are any.
             self.assertNotContains(page, "Nothing matches.")
 
