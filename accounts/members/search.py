@@ -14,8 +14,9 @@ from django.db.models import Q, QuerySet
 from accounts.members.email_addresses import beginning_with, with_address
 from accounts.models import Account, Invitation, Membership, User
 
-# Of those who are called alike, so many are found.
-MOST = 1_000
+# Of those who are called alike, so many are found: one more than a list counts, so that it says
+# that there are others.
+MOST = 5_001
 
 
 def find_users(people: QuerySet[User], text: str, *, with_accounts: bool) -> QuerySet[User]:
@@ -46,7 +47,12 @@ def find_invitations(invited: QuerySet[Invitation], text: str) -> QuerySet[Invit
 
 
 def _account(slug: str) -> UUID | None:
-    return Account.objects.filter(slug=slug.strip()).order_by().values_list("pk", flat=True).first()
+    return (
+        Account.objects.filter(slug=slug.strip().lower())
+        .order_by()
+        .values_list("pk", flat=True)
+        .first()
+    )
 
 
 def _users_named(text: str) -> set[UUID]:

@@ -119,7 +119,7 @@ class DraftPages(InstancePage):
             instance,
             "edit",
             f"Configure {instance}",
-            form=form or EditForm(initial=initial),
+            editor=form or EditForm(initial=initial),
             values=values,
             draft=draft,
             number=number,

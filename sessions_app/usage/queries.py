@@ -70,6 +70,11 @@ class Days:
         return [Days(max(self.first, end - (length - 1) * DAY), end) for end in reversed(ends)]
 
 
+def was_used() -> bool:
+    """Return whether any agent of the platform has ever answered."""
+    return bool(UsageDay.objects.exists())
+
+
 def today() -> date:
     return timezone.now().astimezone(UTC).date()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -48,9 +49,10 @@ class BoundedList[M: Model](admin.ModelAdmin[M]):
         queryset: QuerySet[Any],
         action_location: ActionLocation = ActionLocation.CHANGE_LIST,
     ) -> HttpResponse | None:
-        """Refuse ids that are none, and “all” of more rows than were counted."""
+        """Refuse ids that are none, and “all” of more rows than are counted, or counted in time."""
         problem = ""
-        if request.POST.get("select_across") == "1" and BoundedPaginator(queryset, 1).is_cut:
+        takes_all = forms.BooleanField(required=False).clean(request.POST.get("select_across"))
+        if takes_all and not in_time(lambda: not BoundedPaginator(queryset, 1).is_cut):
             problem = f"These are more than {MOST_COUNTED:,} rows: search or filter first."
         elif not all(map(self._may_be_id, request.POST.getlist(ACTION_CHECKBOX_NAME))):
             problem = "Choose rows of this list."

@@ -110,7 +110,7 @@ class SearchedList(ChangeList):
     """
 
     search_form_class = OpenedSearch
-    is_cut = is_too_slow = False
+    is_cut = is_too_slow = is_refused = False
 
     def get_results(self, request: HttpRequest) -> None:
         if in_time(partial(self._read, request)) is None:
@@ -132,4 +132,5 @@ class SearchedList(ChangeList):
     ) -> QuerySet[Model, Model]:
         """Return no row for a search that is refused: “all” of an action would be every row."""
         rows = super().get_queryset(request, exclude_parameters)
-        return rows if OpenedSearch(request.GET).is_valid() else rows.none()
+        self.is_refused = not OpenedSearch(request.GET).is_valid()
+        return rows.none() if self.is_refused else rows

@@ -20,7 +20,7 @@ from salient.formatting import compact, count, duration, money, share, spend
 from sessions_app.admin.overview.open_feedback import MAY_SEE, open_of
 from sessions_app.admin.overview.usage_charts import charts, requests_page
 from sessions_app.usage.failures import latest_failures
-from sessions_app.usage.queries import Days, Figures, figures_by, total
+from sessions_app.usage.queries import Days, Figures, figures_by, total, was_used
 from sessions_app.usage.refused import refused_of_all
 from sessions_app.usage.totals import Totals, each_day
 
@@ -90,7 +90,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     now, before = split(each_day(by_model), days)
     models = {key: figures for key, figures in by_model.items() if key[0] >= days.first}
     return {
-        "is_unused": not (total(now).requests or total(before).requests),
+        "is_unused": not (total(now).requests or total(before).requests or was_used()),
         "ranges": ranges(days),
         "days": days,
         "tiles": [*tiles(total(now), total(before), days), *feedback_tiles(request)],

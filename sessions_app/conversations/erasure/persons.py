@@ -148,10 +148,12 @@ def found(person: Person) -> Person:
     """Return the person with what their address is found by; outside of any context.
 
     An address is compared in lower case. Under a tenant's policies no index does that, so its
-    spellings in the account's rows are looked up as the platform.
+    spellings in the account's rows are looked up as the platform. PostgreSQL's lower() turns the
+    Kelvin sign into a “k”: whose address that is stays, as in upper case the two differ.
     """
     if person.kind != IdentifierKind.EMAIL:
         return person
+    upper = person.value.upper()
     with platform_context():
         spellings: set[str] = set()
         for model in (Session, Profile):
@@ -160,9 +162,9 @@ def found(person: Person) -> Person:
             # Few rows have the address in any account; the account's own rows are many.
             spellings.update(email for account_id, email in rows if account_id == person.account_id)
         users = User.objects.alias(folded=Lower("email")).filter(folded=person.value)
-        return replace(
-            person, known=Known(spellings, frozenset(users.values_list("pk", flat=True)))
-        )
+        people = {pk for pk, email in users.values_list("pk", "email") if email.upper() == upper}
+    own = {email for email in spellings if email.upper() == upper}
+    return replace(person, known=Known(own, people))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,15 @@ from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import TestCase
 from django.urls import reverse
+from django.utils.html import escape
 
+from accounts.admin.lists.bounded import MOST_COUNTED
 from accounts.admin.lists.private import LONGEST, TOO_LONG
+from accounts.members.search import MOST
 from accounts.models import Account, MemberRole, User
 from tests.support.factories import make_account, make_invitation, make_user
 from tests.support.isolation.accounts import make_member
@@ -46,6 +50,7 @@ class SearchTests(TestCase):
                 with self.subTest(model=model, length=len(text)):
                     answer = self.search(model, text)
                     self.assertContains(answer, TOO_LONG)
+                    self.assertNotContains(answer, escape(names.nothing_yet))
                     self.assertEqual(list(answer.context["cl"].result_list), [])
                     self.assertLess(len(answer.redirect_chain[0][0]), 2_000)
         self.assertGreater(tried, 15)
@@ -67,18 +72,24 @@ class SearchTests(TestCase):
             page = self.client.get(ACCOUNTS, secure=True)
             self.assertContains(page, "Only the first 2 are listed.")
             chosen = Account.objects.values_list("pk", flat=True)[:1]
-            form = {"action": "suspend", "select_across": "1", "_selected_action": list(chosen)}
-            answer = self.client.post(ACCOUNTS, form, secure=True)
-            self.assertRedirects(answer, ACCOUNTS, fetch_redirect_response=False)
+            form = {"action": "suspend", "_selected_action": list(chosen)}
+            for everything in ("1", "2", "on"):
+                every = form | {"select_across": everything}
+                answer = self.client.post(ACCOUNTS, every, secure=True)
+                self.assertRedirects(answer, ACCOUNTS, fetch_redirect_response=False)
             one = self.client.post(ACCOUNTS, form | {"select_across": "0"}, secure=True)
         self.assertIn("status/suspend", one["Location"])
         self.assertNotContains(self.client.get(ACCOUNTS, secure=True), "Only the first")
 
     def test_a_search_that_takes_too_long_is_stopped_with_what_to_search_by(self) -> None:
-        with connection.execute_wrapper(_slow):
-            page = self.search(Account, "acme")
-        self.assertContains(page, "This took too long and was stopped.")
-        self.assertContains(page, "Search for: A part of a name or of a slug.")
+        words = {Account: "A part of a name or of a slug.", Group: ""}
+        for model, what in words.items():
+            with connection.execute_wrapper(_slow):
+                page = self.search(model, "acme")
+            self.assertContains(page, "This took too long and was stopped.")
+            self.assertEqual(f"Search for: {what}" in page.text, bool(what))
+            # Nobody knows whether there are any.
+            self.assertNotContains(page, "Nothing matches.")
 
     def test_people_are_found_by_how_they_begin_and_by_their_account(self) -> None:
         acme = make_account("acme")
@@ -94,6 +105,7 @@ class SearchTests(TestCase):
             ("lee ann", {"ann@walkers.example"}),
             ("ann mary", {"ann@walkers.example"}),
             ("acme", {"ann@walkers.example"}),
+            (" Acme ", {"ann@walkers.example"}),
             ("walkers", set()),
             ("nn%", set()),
         ):
@@ -105,6 +117,18 @@ class SearchTests(TestCase):
             self.assertEqual(len(self.found(by_name["Membership"], text)), 1, text)
         for text, many in (("New@Walkers.example", 1), ("acme", 1), ("new", 0)):
             self.assertEqual(len(self.found(by_name["Invitation"], text)), many, text)
+
+    def test_a_list_of_more_people_than_are_found_says_so(self) -> None:
+        self.assertGreater(MOST, MOST_COUNTED)
+        acme = make_account("acme")
+        for number in range(4):
+            make_member(acme, MemberRole.VIEWER, f"ann-{number}@walkers.example")
+        with (
+            patch("accounts.admin.lists.bounded.MOST_COUNTED", 2),
+            patch("accounts.members.search.MOST", 3),
+        ):
+            for text in ("acme", "ann"):
+                self.assertContains(self.search(User, text), "Only the first 2 are listed.")
 
     def test_an_account_finds_no_people_for_who_may_not_see_members(self) -> None:
         make_member(make_account("acme"), MemberRole.OWNER, "ann@walkers.example")

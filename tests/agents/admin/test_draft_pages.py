@@ -601,6 +601,7 @@ class RightsTests(PagesTestCase):
             self.assertNotContains(auditor.get(path, secure=True), 'class="submit-row"')
             self.assertContains(self.client.get(path, secure=True), 'class="submit-row"')
         self.assertNotContains(auditor.get(pages[0], secure=True), "Reset<")
+        self.assertContains(auditor.get(pages[1], secure=True), "retries: 3")
         self.assertEqual(self.numbers(), [1, 2])
 
     def test_staff_without_the_right_see_nothing(self) -> None:

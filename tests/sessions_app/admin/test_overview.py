@@ -51,7 +51,13 @@ class FiguresTests(OverviewCase):
         self.assertContains(self.page(), "/admin/onboarding/")
         self.assertNotContains(self.page(), "nothing to compare with")
 
-        rollup.rebuild(busy_account("acme").account_id)
+        late = busy_account("acme", turns=0)
+        settled(late, timezone.now() - 90 * DAY)
+        rollup.rebuild(late.account_id)
+        # Nothing happened for long, but something did.
+        self.assertNotContains(self.page("?days=7"), "first-steps")
+
+        rollup.rebuild(busy_account("beta").account_id)
         self.assertNotContains(self.page(), "first-steps")
 
     def test_tiles_sum_the_ledger_of_these_days(self) -> None:

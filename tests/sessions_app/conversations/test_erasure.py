@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import TestCase
 from django.utils import timezone
 
-from accounts.models import Account, AuditEntry
+from accounts.models import Account, AuditEntry, User
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance
 from salient.actors import Actor, acting
@@ -43,6 +43,7 @@ from tests.support.factories import (
     make_saved_chat,
     make_saved_chat_run,
     make_session,
+    make_user,
     make_webhook,
 )
 
@@ -178,6 +179,19 @@ class ErasureTests(PersonFixtures):
         entries = self.everything(*[each for each in TABLES if each != "audit_log"])
         self.assertNotIn(EMAIL, entries.lower())
         self.assertNotIn(CANARY, entries)
+
+    def test_another_letter_that_looks_alike_is_another_persons(self) -> None:
+        alike = [f"{letter}ira@mail.example" for letter in ("\u212a", "k")]
+        theirs, own = (make_session(self.instance, email=email) for email in alike)
+        make_profile(self.conversation(), email=alike[0])
+        other = make_user("place@holder.example")
+        User.objects.filter(pk=other.pk).update(email=alike[0])
+        make_session(self.instance, user=other)
+        kira = self.dora(value="Kira@mail.example")
+        self.assertEqual(survey(kira).counts["sessions"], 1)
+        erase(kira, reason="T-1", actor="olaf")
+        left = {each.pk: each.email for each in self.rows(Session, deleted_at=None)}
+        self.assertEqual((left.get(theirs.pk), left.get(own.pk)), (alike[0], None))
 
     def test_an_end_user_is_found_by_id_and_a_visitor_by_one_session(self) -> None:
         self.assertEqual(survey(self.dora("end_user", "cust-77")).counts["sessions"], 2)
