@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import reduce
+from itertools import batched
 from typing import Any
 from uuid import UUID
 
@@ -145,19 +146,29 @@ def _ask_to_cancel(person: Person) -> int:
 
 def _steps(person: Person, receipt_id: UUID) -> Iterator[None]:
     """Do all of it, one transaction a step."""
-    while _erase_some(person, receipt_id):
-        yield
+    is_erasing = True
+    while is_erasing:
+        is_erasing = False
+        # Looked up once for all batches: each look-up reads all ids that are left.
+        for some in batched(_quiet_ids(person), BATCH, strict=False):
+            if _erase_some(person, receipt_id, some):
+                is_erasing = True
+                yield
     # Whoever was named by another spelling meanwhile is counted at the end.
     while _look_on(found(person), receipt_id):
         yield
 
 
-def _erase_some(person: Person, receipt_id: UUID) -> bool:
-    """Erase some sessions; False where none is left that no turn runs in."""
+def _quiet_ids(person: Person) -> list[UUID]:
+    with tenant_context(person.account_id):
+        return list(person.quiet_sessions().values_list("pk", flat=True))
+
+
+def _erase_some(person: Person, receipt_id: UUID, wanted: Collection[UUID]) -> bool:
+    """Erase these sessions; False where none is left of which no turn runs."""
     with tenant_context(person.account_id):
         receipt = Erasure.objects.select_for_update(no_key=True).get(pk=receipt_id)
         await_placing(person.account_id)
-        wanted = list(person.quiet_sessions().values_list("pk", flat=True)[:BATCH])
         # Locked by id, as everywhere; erased in the order in which they are found.
         rows = Session.objects.filter(pk__in=wanted, deleted_at=None).order_by("pk")
         locked = {each.pk: each for each in rows.select_for_update(no_key=True)}

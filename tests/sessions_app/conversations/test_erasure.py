@@ -207,6 +207,17 @@ class ErasureTests(PersonFixtures):
         # Her address was not given, and so it is masked nowhere.
         self.assertEqual(receipt.masked, {})
 
+    def test_the_sessions_are_looked_up_once_for_all_batches(self) -> None:
+        """And once more, for those that have come or gone quiet meanwhile."""
+        look_up = Person.quiet_sessions
+        with (
+            patch.object(service, "BATCH", 1),
+            patch.object(Person, "quiet_sessions", autospec=True, side_effect=look_up) as looked,
+        ):
+            receipt = erase(self.dora(), reason="Ticket 1", actor="ann")
+        self.assertEqual((receipt.erased["sessions"], receipt.remaining), (3, {}))
+        self.assertEqual(looked.call_count, 2)
+
     def test_others_texts_that_name_an_id_are_counted_and_stay(self) -> None:
         make_message(self.other, content="cust-77 is my neighbour, cust-770 is not")
         receipt = erase(self.dora("end_user", "cust-77"), reason="Ticket 1", actor="ann")
