@@ -23,7 +23,8 @@ def place_of(request: HttpRequest) -> Cursor | None:
     return None
 
 
-def _is_key(model: type[Model], text: str) -> bool:
+def may_be_key(model: type[Model], text: str) -> bool:
+    """Whether the text is written as the keys of the model's rows are."""
     try:
         model._meta.pk.to_python(text)
     except ValidationError:
@@ -43,7 +44,7 @@ def page_of(site: admin.AdminSite, entry: AuditEntry | None) -> str | None:
         return None
     if not entry.object_id:
         return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-    if not _is_key(model, entry.object_id):
+    if not may_be_key(model, entry.object_id):
         # Of a search, the log names the words.
         return None
     return row_address(model, entry.object_id)

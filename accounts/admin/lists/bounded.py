@@ -10,12 +10,13 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import OperationalError, transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from psycopg.errors import QueryCanceled
+
+from accounts.admin.changes.links import may_be_key
 
 # So many rows of a list are counted and paged through.
 MOST_COUNTED = 5_000
@@ -50,23 +51,16 @@ class BoundedList[M: Model](admin.ModelAdmin[M]):
         action_location: ActionLocation = ActionLocation.CHANGE_LIST,
     ) -> HttpResponse | None:
         """Refuse ids that are none, and “all” of more rows than are counted, or counted in time."""
-        problem = ""
+        problem, chosen = "", request.POST.getlist(ACTION_CHECKBOX_NAME)
         takes_all = forms.BooleanField(required=False).clean(request.POST.get("select_across"))
         if takes_all and not in_time(lambda: not BoundedPaginator(queryset, 1).is_cut):
             problem = f"These are more than {MOST_COUNTED:,} rows: search or filter first."
-        elif not all(map(self._may_be_id, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+        elif not all(may_be_key(self.model, each) for each in chosen):
             problem = "Choose rows of this list."
         if not problem:
             return super().response_action(request, queryset, action_location)
         self.message_user(request, problem, messages.WARNING)
         return HttpResponseRedirect(request.get_full_path())
-
-    def _may_be_id(self, text: str) -> bool:
-        try:
-            self.opts.pk.to_python(text)
-        except ValidationError:
-            return False
-        return True
 
 
 def in_time[Found](read: Callable[[], Found]) -> Found | None:
