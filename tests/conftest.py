@@ -2,7 +2,6 @@
 
 import gc
 import os
-import random
 import re
 import shutil
 import tempfile
@@ -15,9 +14,12 @@ from typing import Any
 from unittest import mock
 
 import hypothesis
-import psycopg_pool.base
 import pytest
+from django.conf import settings
+from django.template.base import PartialTemplate, Template
+from django.template.context import Context
 from django.test import TransactionTestCase, override_settings
+from django.test.signals import template_rendered
 from pytest_django import DjangoDbBlocker
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
@@ -57,14 +59,20 @@ LONGEST_CLASS_SECONDS = 120
 _not_run = pytest.StashKey[list[str]]()
 # The class, or the module, of the last test that began.
 _begun = pytest.StashKey[object]()
+_render, _render_partial = Template._render, PartialTemplate._render
 _shipped = tempfile.TemporaryDirectory()
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
-# A pool's threads draw random numbers at any time. With the shared state of `random` they make
-# Hypothesis fail a test, because it refuses a state that changes while it builds an example.
-psycopg_pool.base.random = random.Random().random  # type: ignore[attr-defined]  # noqa: S311
-_as_shipped = override_settings(AGENT_CONFIG_DIR=Path(_shipped.name))
+# The middleware of static files is async: for each request of a test's client it would start an
+# event loop, and hand the request to a thread and back.
+_as_shipped = override_settings(
+    AGENT_CONFIG_DIR=Path(_shipped.name),
+    MIDDLEWARE=[each for each in settings.MIDDLEWARE if not each.startswith("servestatic.")],
+)
+# Objects that are made before the garbage collector looks at them. With Python's 2,000 it takes
+# six percent of the suite's CPU, and finds next to nothing.
+COLLECT_AFTER = 50_000
 
 
 def pytest_configure() -> None:
@@ -83,6 +91,7 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector pass over all that was imported: it lives as long as the tests."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
 
 def pytest_unconfigure() -> None:
@@ -189,6 +198,26 @@ def alone_on_the_server(request: pytest.FixtureRequest) -> Iterator[None]:
 def quickly_emptied_tables() -> Iterator[None]:
     with mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_tables):
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def pages_tell_their_context(django_test_environment: None) -> Iterator[None]:
+    """Let only whole pages keep their context for `response.context`.
+
+    Django's test environment copies the context of each template that it renders, those of
+    includes and widgets too.
+    """
+    with (
+        mock.patch.object(Template, "_render", _rendered),
+        mock.patch.object(PartialTemplate, "_render", _render_partial),
+    ):
+        yield
+
+
+def _rendered(template: Template, context: Context) -> str:
+    if context.template is template and not str(template.name).startswith("django/forms/"):
+        template_rendered.send(sender=template, template=template, context=context)
+    return _render(template, context)
 
 
 @pytest.fixture(autouse=True)

@@ -346,10 +346,8 @@ class PagesTestCase(IsolationTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        # As in production, the chat pages are for the staff. Static files are no pages, and their
-        # middleware, which is async, would start an event loop for each of thousands of requests.
-        pages_only = [each for each in settings.MIDDLEWARE if not each.startswith("servestatic.")]
-        self.enterContext(override_settings(DEMO=False, MIDDLEWARE=pages_only))
+        # As in production, the chat pages are for the staff.
+        self.enterContext(override_settings(DEMO=False))
         # One for all callers, as each Client builds the chain of middleware again.
         self.any_browser = Client(enforce_csrf_checks=True)
         self.beta_before = rows_of(self.beta.account)
