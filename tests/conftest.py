@@ -70,9 +70,6 @@ _as_shipped = override_settings(
     AGENT_CONFIG_DIR=Path(_shipped.name),
     MIDDLEWARE=[each for each in settings.MIDDLEWARE if not each.startswith("servestatic.")],
 )
-# Objects that are made before the garbage collector looks at them. With Python's 2,000 it takes
-# six percent of the suite's CPU, and finds next to nothing.
-COLLECT_AFTER = 50_000
 
 
 def pytest_configure() -> None:
@@ -91,7 +88,6 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector pass over all that was imported: it lives as long as the tests."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
 
 
 def pytest_unconfigure() -> None:
