@@ -62,7 +62,7 @@ def _config(instance: AgentInstance) -> ConfigOut:
         return ConfigOut.of(instance, state_of(instance), in_force(instance), draft)
 
 
-@managed_view("GET", scope=Scope.CONFIG_READ, answer=DraftOut)
+@managed_view("GET", scope=Scope.CONFIG_READ, answer=DraftOut, answer_headers=("ETag",))
 async def draft(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     """Show the draft; its ETag is needed to replace, publish or discard it."""
     return _draft(await in_database(managed.draft, instance))
@@ -76,6 +76,7 @@ async def draft(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     also={HTTPStatus.CREATED: DraftOut},
     problems=(PreconditionRequired, DraftChanged),
     headers=("If-Match", "If-None-Match"),
+    answer_headers=("ETag",),
 )
 async def draft_replace(
     request: ApiRequest, instance: AgentInstance, *, body: DraftIn

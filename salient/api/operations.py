@@ -53,7 +53,8 @@ class Described(TypedDict, total=False):
     `answer` is the type of the answer, with the status `status`; a tuple of answers differs in the
     media type. `also` are further statuses that are no errors, each with its answer. `problems`
     are the problems besides those that the decorator itself raises. `headers` are the request
-    headers that the view reads. `get_is_safe` is False for a GET that has no HEAD. `rate` is the
+    headers that the view reads, and `answer_headers` those of its answers, besides the ones that
+    every route or a problem has. `get_is_safe` is False for a GET that has no HEAD. `rate` is the
     kind of calls under which the route is counted; without one a GET reads and the others write.
     """
 
@@ -64,6 +65,7 @@ class Described(TypedDict, total=False):
     also: Mapping[int, Answer]
     problems: tuple[type[Problem], ...]
     headers: tuple[str, ...]
+    answer_headers: tuple[str, ...]
     get_is_safe: bool
     rate: str
 
@@ -82,6 +84,7 @@ class Operation:
     also: Mapping[int, Answer] = field(default_factory=dict)
     problems: tuple[type[Problem], ...] = ()
     headers: tuple[str, ...] = ()
+    answer_headers: tuple[str, ...] = ()
     get_is_safe: bool = True
     # Empty for a route that is open to everybody.
     rate: str = ""

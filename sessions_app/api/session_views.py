@@ -109,6 +109,7 @@ async def session_messages(
     rate=Rates.HEAVY,
     query=ExportIn,
     answer=(ExportOut, Text("text/markdown")),
+    answer_headers=("Content-Disposition",),
 )
 async def session_export(
     request: ApiRequest, instance: AgentInstance, session_id: str, *, query: ExportIn

@@ -57,6 +57,7 @@ async def cancel(request: ApiRequest, instance: AgentInstance, turn_id: str) -> 
     also={HTTPStatus.NO_CONTENT: None},
     problems=TURN_ENDINGS,
     headers=("Last-Event-ID",),
+    answer_headers=(sse.TURN_HEADER,),
 )
 async def read_events(
     request: ApiRequest, instance: AgentInstance, turn_id: str

@@ -50,6 +50,7 @@ from sessions_app.usage.report import usage_csv, usage_of
     also={HTTPStatus.ACCEPTED: TurnOut},
     problems=TURN_PROBLEMS,
     headers=("Idempotency-Key",),
+    answer_headers=("Location",),
 )
 async def chat(request: ApiRequest, instance: AgentInstance, *, body: ChatIn) -> HttpResponse:
     """Answer one message; with `background` at once, and the turn goes on."""
@@ -105,6 +106,7 @@ async def _begin_in_background(
     answer=TURN_EVENTS,
     problems=TURN_PROBLEMS,
     headers=("Idempotency-Key",),
+    answer_headers=(sse.TURN_HEADER,),
 )
 async def chat_stream(
     request: ApiRequest, instance: AgentInstance, *, body: ChatIn
@@ -123,6 +125,7 @@ async def chat_stream(
     also={HTTPStatus.NO_CONTENT: None},
     problems=TURN_PROBLEMS,
     headers=("Idempotency-Key", "Last-Event-ID"),
+    answer_headers=(sse.TURN_HEADER,),
     get_is_safe=False,
 )
 async def chat_event_source(
@@ -192,7 +195,13 @@ async def message_feedback(
     return await in_database(feedback.give, request.caller, instance, wanted, body)
 
 
-@api_view("GET", scope=Scope.USAGE_READ, query=UsageIn, answer=(AccountUsageOut, Text("text/csv")))
+@api_view(
+    "GET",
+    scope=Scope.USAGE_READ,
+    query=UsageIn,
+    answer=(AccountUsageOut, Text("text/csv")),
+    answer_headers=("Content-Disposition",),
+)
 async def usage(request: ApiRequest, *, query: UsageIn) -> HttpResponse | AccountUsageOut:
     """Sum what the caller's agents used, by day, model, agent, API key, end user or tag."""
     preferred = request.get_preferred_type(["application/json", "text/csv"])

@@ -32,6 +32,7 @@ PREFIX = "/accounts/{account}"
     answer=dict[str, Any],
     also={HTTPStatus.NOT_MODIFIED: None},
     problems=(Invalid, InternalError),
+    answer_headers=("ETag",),
 )
 async def openapi(request: HttpRequest) -> HttpResponse:
     """Describe the whole API as OpenAPI 3.1."""

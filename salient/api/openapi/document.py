@@ -14,7 +14,7 @@ from salient.api.openapi.headers import ANSWER_HEADERS, PARAMETERS, REQUEST_HEAD
 from salient.api.openapi.routes import ApiOperation
 from salient.api.operations import EventStream, Operation, Text
 from salient.api.problems import Problem
-from salient.api.problems.openai import is_openai
+from salient.api.problems.openai import RATE_HEADERS, is_openai, may_retry
 
 VERSION = "0.1.0"
 DESCRIPTION = """\
@@ -24,7 +24,15 @@ as what does not exist. Each answer has an `X-Request-Id`. A method that a route
 a 405 `method_not_allowed`, and a path that no route has is a 404 `unknown_route`."""
 
 # A Retry-After may say when.
-RETRIED = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+# What an answer with this status has besides.
+HEADERS_OF: dict[int, tuple[str, ...]] = {
+    HTTPStatus.PERMANENT_REDIRECT: ("Location",),
+    HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
+    HTTPStatus.CONFLICT: ("Retry-After",),
+    HTTPStatus.PRECONDITION_FAILED: ("ETag",),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
+}
 JSON, PROBLEM_JSON = "application/json", "application/problem+json"
 
 
@@ -124,12 +132,17 @@ class _Writer:
                 "schema": described,
             }
 
-    def _answers(self, operation: Operation) -> dict[str, Any]:
+    def _answers(self, operation: Operation, *, as_openai: bool) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        headers = [
+            *_headers(operation.problems, as_openai=as_openai),
+            *operation.answer_headers,
+            *(["Idempotency-Replayed"] if "Idempotency-Key" in operation.headers else []),
+        ]
         for status, answer in answers_of(operation):
             response = found.setdefault(
                 str(int(status)),
-                {"description": HTTPStatus(status).phrase, "headers": _headers(operation.problems)},
+                {"description": HTTPStatus(status).phrase, "headers": _described(headers)},
             )
             if answer is not None:
                 media_type, content = self._content(operation, answer)
@@ -161,7 +174,7 @@ class _Writer:
         return self.components.schema(kind, "out")
 
     def _responses(self, operation: Operation, *, as_openai: bool) -> dict[str, Any]:
-        found = self._answers(operation)
+        found = self._answers(operation, as_openai=as_openai)
         for status, problems in by_status(problems_of(operation)).items():
             name = self._shared(status, problems, as_openai=as_openai)
             own = found.setdefault(str(status), {"$ref": f"#/components/responses/{name}"})
@@ -182,7 +195,7 @@ class _Writer:
             )
             self.responses[name] = {
                 "description": meanings_of(problems),
-                "headers": _headers(problems, status=status),
+                "headers": _described(_headers(problems, status=status, as_openai=as_openai)),
                 "content": content,
             }
         return name
@@ -238,16 +251,27 @@ def without_null(schema: Schema) -> Schema:
     return {**given, "anyOf": kinds} if kinds else given
 
 
-def _headers(problems: Sequence[type[Problem]], *, status: int = 200) -> dict[str, Any]:
-    """Return the headers of an answer; those of limits come where there are limits."""
-    names = ["X-Request-Id"]
-    if "rate_limited" in codes_of(problems):
-        names += ["RateLimit", "RateLimit-Policy"]
-    if status in RETRIED:
-        names.append("Retry-After")
-    if status == HTTPStatus.UNAUTHORIZED:
-        names.append("WWW-Authenticate")
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+def _headers(
+    problems: Sequence[type[Problem]], *, status: int = HTTPStatus.OK, as_openai: bool
+) -> list[str]:
+    """Return the names of an answer's headers; those of limits come where there are limits.
+
+    A problem that routes share has them too: it may come before or after the call is counted, and
+    again for the same key.
+    """
+    codes, names = codes_of(problems), ["X-Request-Id", *HEADERS_OF.get(status, ())]
+    is_error = status >= HTTPStatus.BAD_REQUEST
+    if is_error or "rate_limited" in codes:
+        names += ["RateLimit", "RateLimit-Policy", *(RATE_HEADERS if as_openai else ())]
+    if is_error:
+        names.append("Idempotency-Replayed")
+        retried = (may_retry({"status": status, "code": code}) for code in codes)
+        names += ["x-should-retry"] if as_openai and not all(retried) else []
+    return names
+
+
+def _described(headers: Iterable[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
 
 
 def _tags(operations: Iterable[ApiOperation]) -> list[dict[str, str]]:

@@ -40,6 +40,19 @@ ANSWER_HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": _text("What the server's log calls the request."),
     "RateLimit": _text('What is left of the quota that ends first: `"key";r=12;t=48`.'),
     "RateLimit-Policy": _text('The quotas that hold for this call: `"key";q=600;w=60`.'),
+    "x-ratelimit-limit-requests": _number("How many requests that quota allows."),
+    "x-ratelimit-remaining-requests": _number("How many requests are left of it."),
+    "x-ratelimit-reset-requests": _text("After how long it is whole again: `48s`."),
+    "x-should-retry": _text(
+        "`false`: the same call fails again, so OpenAI's SDKs do not repeat it.", const="false"
+    ),
+    "Location": _text("Where the account, the agent or the turn is found."),
+    "ETag": _text("The version of what is shown; `If-Match` and `If-None-Match` name it."),
+    "Content-Disposition": _text("The name of the file."),
+    "Idempotency-Replayed": _text(
+        "`true`: this is the answer that the key had before, and no second turn.", const="true"
+    ),
+    "X-Vercel-AI-UI-Message-Stream": _text("`v1`: the version of the stream's protocol."),
     "Salient-Turn": _text("The turn whose events a stream has."),
     "Retry-After": _number("After how many seconds the call may succeed."),
     "WWW-Authenticate": _text("How to authenticate: `Bearer`."),

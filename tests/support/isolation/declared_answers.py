@@ -24,6 +24,21 @@ type Send = Callable[[Any], Awaitable[None]]
 _faults: list[str] = []
 _PROBLEM = "application/problem+json"
 _HEALTH = ("healthz", "readyz", "metrics")
+# Headers of HTTP, CORS and the browser's security, which OpenAPI documents leave out.
+_GENERAL = {
+    "allow",
+    "cache-control",
+    "content-length",
+    "content-security-policy",
+    "content-type",
+    "cross-origin-resource-policy",
+    "referrer-policy",
+    "set-cookie",
+    "strict-transport-security",
+    "vary",
+    "x-accel-buffering",
+    "x-content-type-options",
+}
 
 
 def watch() -> None:
@@ -69,12 +84,16 @@ def faults_of(method: str, path: str, start: Message, body: bytes) -> Iterator[s
     template = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", f"/{match.route}") if match else ""
     operation = _as_get(method, template)
     if (template, operation) in responses():
+        declared = responses()[template, operation]
+        is_head = method == "HEAD"
         yield from (
             f"{about}: {fault}"
-            for fault in _declared(
-                responses()[template, operation], status, media_type, body, is_head=method == "HEAD"
-            )
+            for fault in _declared(declared, status, media_type, body, is_head=is_head)
         )
+        for name in {name.decode() for name in headers} - _GENERAL:
+            known = declared_headers()[template, operation].get(str(status))
+            if known is not None and name not in known and not name.startswith("access-control-"):
+                yield f"{about}: the header {name} is not declared"
     elif method == "OPTIONS" and status == HTTPStatus.NO_CONTENT:
         return
     elif not match or template in {path for path, _ in responses()}:
@@ -189,11 +208,30 @@ def responses() -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
     }
 
 
-def _content(shared: Mapping[str, Any], response: Mapping[str, Any]) -> dict[str, Any]:
+@cache
+def declared_headers() -> dict[tuple[str, str], dict[str, set[str]]]:
+    """Return by path and method: each status with the names of its headers in lower case."""
+    shared = _document()["components"]["responses"]
+    return {
+        (path, method): {
+            status: {name.lower() for name in _whole(shared, response).get("headers", ())}
+            for status, response in operation["responses"].items()
+        }
+        for path, item in _document()["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+def _whole(shared: Mapping[str, Any], response: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = response
     if "$ref" in response:
-        response = shared[response["$ref"].rpartition("/")[2]]
+        found = shared[response["$ref"].rpartition("/")[2]]
+    return found
+
+
+def _content(shared: Mapping[str, Any], response: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
-    for media_type, content in response.get("content", {}).items():
+    for media_type, content in _whole(shared, response).get("content", {}).items():
         events = content["schema"].get("x-events")
         found[media_type] = (
             content["schema"]

@@ -31,6 +31,7 @@ from sessions_app.turns.problems import OPENAI_PROBLEMS, TURN_ENDINGS
     answer=EventStream(EVENTS),
     problems=OPENAI_PROBLEMS,
     headers=("Idempotency-Key",),
+    answer_headers=(*HEADERS,),
 )
 async def answer(
     request: ApiRequest, instance: AgentInstance, *, body: UIChatIn
@@ -54,6 +55,7 @@ async def answer(
     answer=EventStream(EVENTS),
     also={HTTPStatus.NO_CONTENT: None},
     problems=TURN_ENDINGS,
+    answer_headers=(*HEADERS,),
 )
 async def resume(
     request: ApiRequest, instance: AgentInstance, thread_id: str
