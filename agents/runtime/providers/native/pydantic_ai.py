@@ -1,11 +1,12 @@
 """The adapter to Pydantic AI's direct requests; slow to import: see the package."""
 
 import asyncio
-import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, Literal
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+)
+from typing import Any
 
 import httpx2
 import msgspec
@@ -33,18 +34,15 @@ from agents.runtime.errors import (
 from agents.runtime.events import TextDelta, ToolCall
 from agents.runtime.providers.base import (
     PROGRESS,
-    Attachment,
-    ChatMessage,
     Finished,
     ModelEvent,
     ModelRequest,
-    ToolRound,
     Usage,
 )
-from agents.runtime.providers.characters import CharacterJoin, whole_characters
+from agents.runtime.providers.characters import CharacterJoin
+from agents.runtime.providers.native.messages import calls_in, kept_answer, messages_of
 from agents.runtime.providers.refusals import about_attachments, refusal
 from salient.observability.tracing import outgoing_headers
-from salient.texts import is_blank
 
 # The bounds of one answer: bytes on the wire, events, characters of text, thinking and arguments.
 MOST_BYTES = 16 * 1024 * 1024
@@ -136,10 +134,11 @@ async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEve
         raise ProviderProtocol("the stream ended before the answer did")
     if rest := joined.close():
         yield TextDelta(rest)
-    for part in answer.parts:
-        if isinstance(part, parts.ToolCallPart):
-            yield ToolCall(part.tool_call_id, part.tool_name, _arguments(part))
-    yield Finished(_reason(answer), _usage(answer.usage), provider_data=answer)
+    calls = calls_in(answer)
+    for part in calls:
+        yield ToolCall(part.tool_call_id, part.tool_name, _arguments(part))
+    provider_data = kept_answer(answer) if calls else None
+    yield Finished(_reason(answer), _usage(answer.usage), provider_data=provider_data)
 
 
 def _whole(delta: ModelEvent, joined: CharacterJoin) -> ModelEvent:
@@ -257,89 +256,6 @@ def _parameters(request: ModelRequest, *, is_native: bool) -> ModelRequestParame
             dict(wanted.schema), wanted.name, wanted.description or None, wanted.strict
         ),
     )
-
-
-def messages_of(request: ModelRequest, *, is_native: bool = False) -> Iterator[parts.ModelMessage]:
-    """Write the conversation; the format of the answer is in words where it is no field."""
-    prompt, wanted = request.system_prompt, request.output_format
-    if wanted is not None and (wanted.schema is None or not is_native):
-        prompt = f"{prompt}\n\n{wanted.instruction}".lstrip()
-    if prompt:
-        yield parts.ModelRequest([parts.SystemPromptPart(prompt)])
-    names: dict[str, str] = {}
-    for message in request.messages:
-        names |= {call.id: call.name for call in message.calls}
-        yield _message(message, names)
-    for tool_round in request.rounds:
-        yield _tool_calls_message(tool_round)
-        yield parts.ModelRequest(
-            [
-                _result_part(result.name, result.content, result.id, is_error=result.is_error)
-                for result in tool_round.results
-            ]
-        )
-    for message in request.followup:
-        yield _message(message, names)
-
-
-def _message(message: ChatMessage, names: Mapping[str, str]) -> parts.ModelMessage:
-    """Write one message; `names` are those of the tools that were called before it, by id."""
-    if message.role == "assistant":
-        text = [parts.TextPart(message.content)] if message.content else []
-        return parts.ModelResponse([*text, *map(_call_part, message.calls)])
-    if message.role == "tool":
-        name = names.get(message.call_id, "unnamed")
-        result = _result_part(name, message.content, message.call_id, is_error=message.is_error)
-        return parts.ModelRequest([result])
-    if not message.attachments:
-        return parts.ModelRequest([parts.UserPromptPart(message.content)])
-    prompt = [message.content] if message.content else []
-    content: list[str | parts.BinaryContent] = [*prompt, *map(_binary, message.attachments)]
-    return parts.ModelRequest([parts.UserPromptPart(content)])
-
-
-def _binary(attachment: Attachment) -> parts.BinaryContent:
-    data = base64.b64decode(attachment.data)
-    detail = {"detail": attachment.detail} if attachment.detail else None
-    return parts.BinaryContent(data, media_type=attachment.media_type, vendor_metadata=detail)
-
-
-def _call_part(call: ToolCall) -> parts.ToolCallPart:
-    return parts.ToolCallPart(call.name, call.arguments, tool_call_id=call.id)
-
-
-def _result_part(name: str, content: str, call_id: str, *, is_error: bool) -> parts.ToolReturnPart:
-    outcome: Literal["success", "failed"] = "failed" if is_error else "success"
-    return parts.ToolReturnPart(name, content, tool_call_id=call_id, outcome=outcome)
-
-
-def _tool_calls_message(tool_round: ToolRound) -> parts.ModelResponse:
-    if isinstance(tool_round.provider_data, parts.ModelResponse):
-        return _given_back(tool_round.provider_data, tool_round)
-    calls = [_call_part(call) for call in tool_round.calls]
-    text = [parts.TextPart(tool_round.text)] if tool_round.text else []
-    return parts.ModelResponse([*text, *calls])
-
-
-def _given_back(answer: parts.ModelResponse, tool_round: ToolRound) -> parts.ModelResponse:
-    """The provider's own answer in its own order: thoughts keep their signatures."""
-    calls = iter(tool_round.calls)
-    given: list[Any] = []
-    part: Any
-    for part in answer.parts:
-        if isinstance(part, parts.ToolCallPart):
-            call = next(calls)
-            ours: dict[str, Any] = {
-                "tool_name": call.name,
-                "args": call.arguments,
-                "tool_call_id": call.id,
-            }
-            given.append(replace(part, **ours))
-        elif not isinstance(part, parts.TextPart | parts.ThinkingPart):
-            given.append(part)
-        elif isinstance(part, parts.ThinkingPart) or not is_blank(part.content):
-            given.append(replace(part, content=whole_characters(part.content)))
-    return replace(answer, parts=given)
 
 
 def _arguments(call: parts.ToolCallPart) -> str:

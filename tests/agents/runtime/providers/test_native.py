@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 from unittest import mock
 
+import msgspec
 from aiohttp import web
 from django.test import SimpleTestCase
 from msgspec.structs import replace
@@ -32,9 +33,9 @@ from agents.runtime.errors import (
 )
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers import close_clients, native
-from agents.runtime.providers.base import ModelRequest, ToolRound
-from agents.runtime.providers.native import pydantic_ai
-from agents.runtime.run import Timeouts
+from agents.runtime.providers.base import ChatMessage, ModelRequest, ToolRound, ToolSpec
+from agents.runtime.providers.native import messages, pydantic_ai
+from agents.runtime.run import Run, Timeouts
 from salient.api import lifespan
 from tests.agents.runtime.runs import OtherTask, events_of, run
 
@@ -98,16 +99,20 @@ class GivenBackTests(SimpleTestCase):
             provider_name="google",
             provider_details={"thought_signature": "c2ln"},
         )
-        answer = parts.ModelResponse([parts.TextPart(" "), signed])
+        answer = messages.kept_answer(parts.ModelResponse([parts.TextPart(" "), signed]))
         call = ToolCall("call00001", "current_time", "{}")
         result = ToolResult("call00001", "current_time", "Noon.")
         given = ToolRound("", (call,), (result,), "google", answer)
         for tool_round, details in (
             (given, signed.provider_details),
             (replace(given, provider_data=None), None),
+            # As of a release that kept it otherwise, and of another answer.
+            (replace(given, provider_data={"kind": "response", "parts": 7}), None),
+            (replace(given, provider_data={"reasoning": "x"}), None),
+            (replace(given, provider_data=answer | {"parts": answer["parts"][:1]}), None),
         ):
             request = ModelRequest("m", "", (), rounds=(tool_round,))
-            calls, results = pydantic_ai.messages_of(request)
+            calls, results = messages.messages_of(request)
             (part,) = calls.parts
             assert isinstance(part, parts.ToolCallPart)
             self.assertEqual((part.tool_call_id, part.provider_details), ("call00001", details))
@@ -326,39 +331,61 @@ def asks_for_a_tool(*pieces: str, reason: str = "tool_use", index: int = 0) -> l
     ]
 
 
+SIGNED_THOUGHT = {"type": "thinking", "thinking": "The clock.", "signature": SIGNED}
+CALL = {
+    "type": "tool_use",
+    "id": "call00001",
+    "name": "current_time",
+    "input": {"timezone": "UTC"},
+}
+THOUGHT_AND_CALL = [
+    anthropic_stream()[0],
+    *block(
+        0,
+        {"type": "thinking", "thinking": "", "signature": ""},
+        {"type": "thinking_delta", "thinking": "The clock."},
+        {"type": "signature_delta", "signature": SIGNED},
+    ),
+    *block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": "\n"}),
+    *asks_for_a_tool('{"timezone"', ': "UTC"}', index=2),
+]
+
+
 class AnthropicConversationTests(AnthropicServer):
     """What goes back to Anthropic, and what its answers mean."""
 
     async def test_thoughts_go_back_with_their_signature_in_their_place(self) -> None:
-        thought = block(
-            0,
-            {"type": "thinking", "thinking": "", "signature": ""},
-            {"type": "thinking_delta", "thinking": "The clock."},
-            {"type": "signature_delta", "signature": SIGNED},
-        )
-        text = block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": "\n"})
-        begin = anthropic_stream()[0]
-        answer = [begin, *thought, *text, *asks_for_a_tool('{"timezone"', ': "UTC"}', index=2)]
-        async with self.anthropic(answer, anthropic_stream("Noon.")) as bodies:
+        async with self.anthropic(THOUGHT_AND_CALL, anthropic_stream("Noon.")) as bodies:
             subject = run(MODEL, tools=("current_time",))
             events = await events_of(subject)
         self.assertEqual(subject.text, "Noon.")
         self.assertNotIn("The clock.", str(events))
         given, result = bodies[1]["messages"][1:]
-        self.assertEqual(
-            given["content"],
-            [
-                {"type": "thinking", "thinking": "The clock.", "signature": SIGNED},
-                {
-                    "type": "tool_use",
-                    "id": "call00001",
-                    "name": "current_time",
-                    "input": {"timezone": "UTC"},
-                },
-            ],
-        )
+        self.assertEqual(given["content"], [SIGNED_THOUGHT, CALL])
         self.assertEqual(result["content"][0]["tool_use_id"], "call00001")
         self.assertFalse(result["content"][0]["is_error"])
+
+    async def test_and_in_a_turn_after_that_of_a_tool_of_the_callers(self) -> None:
+        theirs = ToolSpec("current_time", "Tells the time.", {"type": "object"}, is_client=True)
+        async with self.anthropic(THOUGHT_AND_CALL, anthropic_stream("Noon.")) as bodies:
+            asked = run(MODEL, client_tools=(theirs,), call_prefix="call_7_")
+            await events_of(asked)
+            # As the database keeps it.
+            kept = msgspec.json.decode(msgspec.json.encode(asked.rounds), type=list[ToolRound])
+            [made] = kept
+            call = ChatMessage(
+                "assistant",
+                made.text,
+                calls=made.calls,
+                provider=made.provider,
+                provider_data=made.provider_data,
+            )
+            result = ChatMessage("tool", "Noon.", call_id=made.calls[0].id)
+            messages = (*asked.request.messages, call, result)
+            await events_of(Run(replace(asked.request, messages=messages)))
+        given, told = bodies[1]["messages"][1:]
+        self.assertEqual(given["content"], [SIGNED_THOUGHT, CALL])
+        self.assertEqual(told["content"][0]["tool_use_id"], "call00001")
 
     async def test_arguments_that_were_cut_are_reported_to_the_model_and_not_run(self) -> None:
         begin = anthropic_stream()[0]

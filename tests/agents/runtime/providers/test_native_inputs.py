@@ -14,7 +14,7 @@ from agents.runtime.providers.base import (
     ToolChoice,
     ToolSpec,
 )
-from agents.runtime.providers.native import pydantic_ai
+from agents.runtime.providers.native import messages, pydantic_ai
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER = ToolSpec("get_weather", "", SCHEMA, strict=True, is_client=True)
@@ -30,7 +30,7 @@ class NativeInputTests(SimpleTestCase):
             ChatMessage("assistant", "I look.", calls=(call,)),
             ChatMessage("tool", "Rain.", call_id="call00001", is_error=True),
         )
-        _, asked, told = pydantic_ai.messages_of(request)
+        _, asked, told = messages.messages_of(request)
 
         text, part = asked.parts
         assert isinstance(text, parts.TextPart)
@@ -42,7 +42,7 @@ class NativeInputTests(SimpleTestCase):
 
     def test_an_image_goes_with_its_message(self) -> None:
         image = Attachment(media_type="image/png", data="QUJD", detail="low")
-        [_, seen] = pydantic_ai.messages_of(self.request(ChatMessage("user", "Look", (image,))))
+        [_, seen] = messages.messages_of(self.request(ChatMessage("user", "Look", (image,))))
 
         [part] = seen.parts
         assert isinstance(part, parts.UserPromptPart)
@@ -58,13 +58,11 @@ class NativeInputTests(SimpleTestCase):
         self.assertEqual((native.output_mode, native.output_object.name), ("native", "place"))
         self.assertEqual(pydantic_ai._parameters(request, is_native=False).output_mode, "text")
         for is_native, said in ((True, False), (False, True)):
-            [first] = pydantic_ai.messages_of(request, is_native=is_native)
+            [first] = messages.messages_of(request, is_native=is_native)
             [prompt] = first.parts
             assert isinstance(prompt, parts.SystemPromptPart)
             self.assertIs('"city"' in prompt.content, said)
-        [first] = pydantic_ai.messages_of(
-            self.request(output_format=OutputFormat()), is_native=True
-        )
+        [first] = messages.messages_of(self.request(output_format=OutputFormat()), is_native=True)
         self.assertIn("JSON object", str(first.parts[0]))
 
     def test_tools_and_sampling(self) -> None:
@@ -93,7 +91,7 @@ class NativeInputTests(SimpleTestCase):
 
     def test_what_was_refused_follows_the_conversation(self) -> None:
         followup = (ChatMessage("assistant", "no"), ChatMessage("user", "That is not valid."))
-        *_, refused, reason = pydantic_ai.messages_of(self.request(followup=followup))
+        *_, refused, reason = messages.messages_of(self.request(followup=followup))
         assert isinstance(refused.parts[0], parts.TextPart)
         assert isinstance(reason.parts[0], parts.UserPromptPart)
         self.assertEqual(refused.parts[0].content, "no")
