@@ -11,11 +11,11 @@ from agents.config import ConfigError, EffectiveConfig, load
 from agents.config.schema import AgentConfig
 from agents.connections.connections import current_connections, suspended_connections
 from agents.models import AgentInstance, ConfigVersion, InstanceStatus, ProviderConnection
-from agents.runtime.providers import connection_name
+from agents.runtime.providers import connection_name, model_problem
 
 
 def fault_of(instance: AgentInstance) -> str:
-    """Say why calls of the agent are answered 503; nothing where they are not."""
+    """Say why the agent cannot answer, and what its callers get; nothing where it can."""
     return faults_of([instance]).get(instance.pk, "")
 
 
@@ -29,6 +29,9 @@ def faults_of(instances: Iterable[AgentInstance]) -> dict[UUID, str]:
     suspended = {row.pk: text for row in rows if (text := suspension(row))}
     configs, broken = configurations(rows)
     found = {pk: f"Its configuration has an error: {error}" for pk, error in broken.items()}
+    uncallable = {
+        instance.pk: problem for instance, config in configs if (problem := _uncallable(config))
+    }
     wanted = {
         instance.pk: (instance.account_id, name)
         for instance, config in configs
@@ -41,7 +44,22 @@ def faults_of(instances: Iterable[AgentInstance]) -> dict[UUID, str]:
         reason = stopped.get(connection)
         why = f"suspended: {reason}" if reason else "missing or cannot be read."
         found[pk] = f"Its model connection “{connection[1]}” is {why}"
-    return found | suspended
+    answers = {
+        "502 unknown_model": uncallable,
+        "503 agent_misconfigured": found,
+        "403 suspended": suspended,
+    }
+    return {
+        pk: f"{why.removesuffix('.')}. Every call of it gets {answer}."
+        for answer, agents in answers.items()
+        for pk, why in agents.items()
+    }
+
+
+def _uncallable(config: AgentConfig) -> str:
+    """Say why no model of the agent can be called from here; nothing where one can."""
+    problems = [model_problem(model) for model in config.models]
+    return "" if None in problems else f"Its model cannot be called: {problems[0]}"
 
 
 def suspension(instance: AgentInstance) -> str:

@@ -71,6 +71,23 @@ class ConnectionAdminTests(TestCase):
         self.change(base_url="https://evil.example.com/v2")
         self.assertEqual(self.key(), "")
 
+    def test_an_agent_whose_models_have_no_key_says_that_it_cannot_answer(self) -> None:
+        here, keyless = "scripted:echo", "openai:gpt-4o-mini"
+        models = {"one": [keyless], "two": [keyless, here], "three": [here, keyless]}
+        agents = {}
+        for slug, [model, *fallbacks] in models.items():
+            text = {"model": model, "fallback_models": fallbacks, "system_prompt": "x"}
+            agents[slug] = self.agent(slug, text)
+
+        listed = self.client.get(reverse("admin:agents_agentinstance_changelist"))
+        self.assertContains(listed, ">cannot answer<", count=1)
+        for slug, count in (("one", 1), ("two", 0), ("three", 0)):
+            page = reverse("admin:agents_agentinstance_change", args=[agents[slug].pk])
+            said = "Its model cannot be called: "
+            self.assertContains(self.client.get(page), said, count=count)
+        self.assertContains(listed, "OPENAI_API_KEY")
+        self.assertContains(listed, "Every call of it gets 502 unknown_model.")
+
     def test_a_deletion_names_the_agents_and_they_say_that_they_cannot_answer(self) -> None:
         override = {"model": "connection/own:m", "system_prompt": "x"}
         agent = self.agent("bot", override)

@@ -139,7 +139,7 @@ class SuspensionTests(AgentFixtures, TestCase):
         history = reverse("admin:instance-history", args=[self.instance.pk])
         page = self.client.get(history, secure=True)
         self.assertContains(page, f"It is suspended: {REASON}")
-        self.assertContains(page, "403 <code>suspended</code>")
+        self.assertContains(page, f"{REASON}. Every call of it gets 403 suspended.")
         why = reverse("admin:why-refused")
         rows = {"account": self.account, "instance": self.instance, "key": self.key}
         call = {name: str(row.pk) for name, row in rows.items()}
