@@ -217,8 +217,9 @@ class Out(BaseModel):
     """Output of the API; an alias is the name on the wire."""
 
     def as_response(self, status: int = HTTPStatus.OK) -> HttpResponse:
-        text = self.model_dump_json(by_alias=True)
-        return HttpResponse(text, content_type="application/json", status=status)
+        # As bytes: Django would look for the charset of a text twice.
+        body = self.__pydantic_serializer__.to_json(self, by_alias=True)
+        return HttpResponse(body, content_type="application/json", status=status)
 
 
 class ListOut[Object](Out):

@@ -72,7 +72,8 @@ _addresses: dict[str, Address] = {}
 
 
 def _server(address: Address) -> OpenAICompatible:
-    return OpenAICompatible(ENDPOINT, address.url, address.key)
+    streams = ENDPOINT.settings.streams
+    return OpenAICompatible(ENDPOINT, address.url, address.key, streams=streams)
 
 
 async def _was_replaced(model: str, address: Address) -> bool:

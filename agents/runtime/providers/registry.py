@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 
 from agents.runtime.discovery import by_name, declared
 from agents.runtime.errors import UnknownModel
@@ -110,6 +111,7 @@ def _find(name: str) -> RegisteredProvider | None:
     return openai_provider(endpoint) if endpoint else None
 
 
+@lru_cache(maxsize=1024)
 def _naming_problem(model: str) -> str | None:
     name, colon, own_name = model.partition(":")
     if colon and name and own_name.strip():
