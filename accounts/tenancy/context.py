@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
@@ -108,14 +108,19 @@ async def call_as_tenant(
     if not settings.DATABASE_API_THREADS or settings.DATABASE_DISTRIBUTED:
         # A cluster wants a transaction that was begun before, which costs a round trip.
         return await in_database(_ask_inside, account_id, function, value)
-    values = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
-    call = f"SELECT {function}($1, $2)".encode()
+    account = str(account_id)
+    values = [TENANT_ROLE, account, f"{STATEMENT_SECONDS}s", actor_text()]
     return await call_batched(
         (_ENTER_BY_NUMBER, values),
-        (call, [str(account_id), value]),
+        (_call_of(function), [account, value]),
         batch_key=batch_key,
         order=order,
     )
+
+
+@cache
+def _call_of(function: str) -> bytes:
+    return f"SELECT {function}($1, $2)".encode()
 
 
 def _ask_inside(account_id: UUID, function: str, value: str) -> Answer:

@@ -13,6 +13,8 @@ import msgspec
 # An `integer` column's range, and what fits a thousand times into a `numeric(20, 8)`.
 MOST_INTEGER = 2**31 - 1
 MOST_DECIMAL = Decimal(999_999_999)
+# As a whole number, which whole numbers are compared with four times as fast.
+_MOST = int(MOST_DECIMAL)
 # A NUL as JSON writes it; the same six signs in a text only cost a second look.
 _NUL = b"\\u0000"
 _NOT_STORED = re.compile("[\x00\ud800-\udfff]")
@@ -46,7 +48,7 @@ def _numbers_fit(values: msgspec.Struct) -> bool:
     try:
         for name in _numbers_of(type(values)):
             number = getattr(values, name)
-            if number is not None and not -MOST_DECIMAL <= number <= MOST_DECIMAL:
+            if number is not None and not -_MOST <= number <= _MOST:
                 return False
     except ArithmeticError:
         # A decimal that is no number.

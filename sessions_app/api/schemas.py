@@ -121,15 +121,22 @@ class UsageOut(BaseModel):
 
     @classmethod
     def of(cls, calls: Sequence[ModelCall]) -> Self:
-        read, written = sum(c.input_tokens for c in calls), sum(c.output_tokens for c in calls)
+        read = written = cached = thought = 0
+        estimated = False
+        for call in calls:
+            read += call.input_tokens
+            written += call.output_tokens
+            cached += call.cached_tokens
+            thought += call.reasoning_tokens
+            estimated = estimated or call.estimated
         return cls(
             input_tokens=read,
             output_tokens=written,
             total_tokens=read + written,
-            cached_tokens=sum(c.cached_tokens for c in calls),
-            reasoning_tokens=sum(c.reasoning_tokens for c in calls),
+            cached_tokens=cached,
+            reasoning_tokens=thought,
             requests=len(calls),
-            estimated=any(c.estimated for c in calls),
+            estimated=estimated,
         )
 
 

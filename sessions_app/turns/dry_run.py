@@ -20,11 +20,9 @@ from accounts.tenancy.context import tenant_context
 from agents.config.shown import Shown, shown_by
 from agents.config.versions.current import AgentMisconfigured
 from agents.costs import pricing
-from agents.costs.own_prices import prices_for
 from agents.costs.pricing import SMALLEST, CostSource
 from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
-from agents.runtime.run import RunRequest
 from salient.api.problems import Problem
 from salient.database import in_database
 from salient.database.storable import MOST_DECIMAL
@@ -98,7 +96,7 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
         history_messages=len(messages) - len(asked.spoken),
         sections=list(prompts.sections_of(replace(plan.run, messages=messages), plan.current)),
         cost=foreseen.opened.reservation.reserved,
-        cost_source=_cost_source(caller, instance, plan.run),
+        cost_source=_cost_source(plan),
         refusal=foreseen.refusal,
         headers=foreseen.opened.reservation.headers,
     )
@@ -170,8 +168,8 @@ def _bytes(message: Message) -> int:
     return len(message.content.encode()) + len(kept.encode())
 
 
-def _cost_source(caller: Caller, instance: AgentInstance, run: RunRequest) -> CostSource:
+def _cost_source(plan: TurnPlan) -> CostSource:
     """Return where the prices of the run's models come from; unknown where one has none."""
-    names = (model.partition(":") for model in run.models)
+    names = (model.partition(":") for model in plan.run.models)
     calls = [ModelCall(provider, model, 1, 1) for provider, _, model in names]
-    return pricing.total(calls, prices_for(instance, caller.account_slug)).source
+    return pricing.total(calls, plan.prices).source

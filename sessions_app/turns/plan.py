@@ -26,7 +26,7 @@ from agents.config.versions.current import (
     known_config,
 )
 from agents.costs.estimate import cost_estimate
-from agents.costs.own_prices import prices_for
+from agents.costs.own_prices import OwnPrices, prices_for
 from agents.models import AgentInstance, ConfigDraft
 from agents.runtime.conversation import has_unanswered, without_refused
 from agents.runtime.output import InvalidSchema, require_usable
@@ -59,6 +59,7 @@ PLAIN = TurnInput()
 class TurnPlan(msgspec.Struct, frozen=True):
     """The model request of a turn and its limits; `run` has no messages yet.
 
+    `prices` are those that the account or the installation has set itself.
     `asked` is what the caller wants, with what that needs: attachments, and the agent's own part
     in the calls of tools that it continues.
     """
@@ -66,6 +67,7 @@ class TurnPlan(msgspec.Struct, frozen=True):
     current: CurrentConfig
     limits: Limits
     run: RunRequest
+    prices: OwnPrices
     asked: TurnInput = PLAIN
     sections: list[dict[str, Any]] = []
     # The message with the answer, if there will be one.
@@ -89,11 +91,17 @@ async def plan_unstored(
     check_size(asked, limits)
     await check_offered(asked, current)
     asked = await _completed(caller, instance, asked, limits)
-    return TurnPlan(current, limits, run_request(current, limits, asked, stream=stream), asked)
+    run = run_request(current, limits, asked, stream=stream)
+    return TurnPlan(current, limits, run, prices_for(instance, caller.account_slug), asked)
 
 
 async def plan_failed(
-    caller: Caller, asked: TurnInput, current: CurrentConfig, *, stream: bool
+    caller: Caller,
+    instance: AgentInstance,
+    asked: TurnInput,
+    current: CurrentConfig,
+    *,
+    stream: bool,
 ) -> TurnPlan:
     """Plan a turn that cannot run, for its record: what was said, and nothing that it came with."""
     limits = quotas.known_limits(caller)
@@ -107,7 +115,8 @@ async def plan_failed(
         store=asked.store,
         end_user=asked.end_user,
     )
-    return TurnPlan(current, limits, run_request(current, limits, said, stream=stream), said)
+    run = run_request(current, limits, said, stream=stream)
+    return TurnPlan(current, limits, run, prices_for(instance, caller.account_slug), said)
 
 
 def _limits_in_context(caller: Caller) -> Limits:
@@ -291,11 +300,11 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTu
     caller, limits, run, asked = plan.limits.caller, plan.limits, plan.run, plan.asked
     is_staff = caller.kind == CallerKind.STAFF
     provider, _, model = run.models[0].partition(":")
-    estimate = cost_estimate(run, prices_for(instance, caller.account_slug))
+    estimate = cost_estimate(run, plan.prices)
     return OpenTurn(
         account_id=caller.account_id,
         account_slug=caller.account_slug,
-        agent_instance_id=instance.pk,
+        agent_instance_id=instance.id,
         agent_instance_slug=instance.instance_slug,
         agent_type=instance.agent_type,
         config_version_id=plan.current.version_id,

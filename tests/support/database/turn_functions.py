@@ -17,6 +17,7 @@ from accounts.limits import quotas
 from accounts.models import Account
 from accounts.tenancy.context import tenant_context
 from agents.config.versions.current import current_config
+from agents.costs.own_prices import NO_PRICES
 from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
 from agents.runtime.run import Run
@@ -48,7 +49,8 @@ class TurnFunctions:
             current = current_config(self.account.slug, self.instance)
             limits = quotas.limits_of(replace(self.caller, **caller))
         asked = TurnInput(message=message, session_id=session)
-        turn_plan = plan.TurnPlan(current, limits, current.run_request((), stream=True), asked)
+        run = current.run_request((), stream=True)
+        turn_plan = plan.TurnPlan(current, limits, run, NO_PRICES, asked)
         row = asdict(plan.turn_row(turn_plan, self.instance, None))
         return row | {"most_messages": 10, "rates": [asdict(rate) for rate in row["rates"]]}
 
@@ -71,6 +73,7 @@ class TurnFunctions:
             Run(current.run_request((), stream=True)),
             quotas.reservation([], Decimal(opened["reserved"])),
             uuid7(),
+            NO_PRICES,
         )
         turn.run.calls.extend(calls)
         turn.end(CompletionStatus.COMPLETE)
