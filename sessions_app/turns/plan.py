@@ -26,7 +26,7 @@ from agents.config.versions.current import (
     known_config,
 )
 from agents.costs.estimate import cost_estimate
-from agents.costs.own_prices import OwnPrices, prices_for
+from agents.costs.own_prices import OwnPrices
 from agents.models import AgentInstance, ConfigDraft
 from agents.runtime.conversation import has_unanswered, without_refused
 from agents.runtime.output import InvalidSchema, require_usable
@@ -59,7 +59,6 @@ PLAIN = TurnInput()
 class TurnPlan(msgspec.Struct, frozen=True):
     """The model request of a turn and its limits; `run` has no messages yet.
 
-    `prices` are those that the account or the installation has set itself.
     `asked` is what the caller wants, with what that needs: attachments, and the agent's own part
     in the calls of tools that it continues.
     """
@@ -67,7 +66,6 @@ class TurnPlan(msgspec.Struct, frozen=True):
     current: CurrentConfig
     limits: Limits
     run: RunRequest
-    prices: OwnPrices
     asked: TurnInput = PLAIN
     sections: list[dict[str, Any]] = []
     # The message with the answer, if there will be one.
@@ -91,17 +89,11 @@ async def plan_unstored(
     check_size(asked, limits)
     await check_offered(asked, current)
     asked = await _completed(caller, instance, asked, limits)
-    run = run_request(current, limits, asked, stream=stream)
-    return TurnPlan(current, limits, run, prices_for(instance, caller.account_slug), asked)
+    return TurnPlan(current, limits, run_request(current, limits, asked, stream=stream), asked)
 
 
 async def plan_failed(
-    caller: Caller,
-    instance: AgentInstance,
-    asked: TurnInput,
-    current: CurrentConfig,
-    *,
-    stream: bool,
+    caller: Caller, asked: TurnInput, current: CurrentConfig, *, stream: bool
 ) -> TurnPlan:
     """Plan a turn that cannot run, for its record: what was said, and nothing that it came with."""
     limits = quotas.known_limits(caller)
@@ -115,8 +107,7 @@ async def plan_failed(
         store=asked.store,
         end_user=asked.end_user,
     )
-    run = run_request(current, limits, said, stream=stream)
-    return TurnPlan(current, limits, run, prices_for(instance, caller.account_slug), said)
+    return TurnPlan(current, limits, run_request(current, limits, said, stream=stream), said)
 
 
 def _limits_in_context(caller: Caller) -> Limits:
@@ -295,12 +286,12 @@ def _store_sections(account_id: UUID, sections: prompts.Sections) -> None:
         prompts.store_sections(account_id, sections)
 
 
-def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTurn:
+def turn_row(plan: TurnPlan, instance: AgentInstance, own: OwnPrices, key: Key | None) -> OpenTurn:
     """Return the row of the planned turn."""
     caller, limits, run, asked = plan.limits.caller, plan.limits, plan.run, plan.asked
     is_staff = caller.kind == CallerKind.STAFF
     provider, _, model = run.models[0].partition(":")
-    estimate = cost_estimate(run, plan.prices)
+    estimate = cost_estimate(run, own)
     return OpenTurn(
         account_id=caller.account_id,
         account_slug=caller.account_slug,

@@ -23,7 +23,7 @@ from agents.config.versions.current import AgentMisconfigured, CurrentConfig
 from agents.connections.revocation import AgentUse
 from agents.costs import pricing
 from agents.costs.estimate import billable_cost
-from agents.costs.own_prices import OwnPrices
+from agents.costs.own_prices import OwnPrices, prices_for
 from agents.costs.pricing import Price
 from agents.models import AgentInstance
 from agents.runtime.errors import RunError
@@ -245,8 +245,9 @@ async def _begin(
         plan = await plan_turn(caller, instance, asked, stream=stream)
     except AgentMisconfigured as problem:
         if problem.current is not None:
-            failed = await plan_failed(caller, instance, asked, problem.current, stream=stream)
-            await _record(failed, instance)
+            await _record(
+                await plan_failed(caller, asked, problem.current, stream=stream), instance
+            )
         raise misconfigured_for(caller, problem) from problem
     return await _opened(plan, instance, key)
 
@@ -262,7 +263,9 @@ async def _record(plan: TurnPlan, instance: AgentInstance) -> None:
 
 
 async def _opened(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> Turn:
-    caller, row = plan.limits.caller, turn_row(plan, instance, key)
+    caller = plan.limits.caller
+    prices = prices_for(instance, caller.account_slug)
+    row = turn_row(plan, instance, prices, key)
     try:
         opened = await heartbeat.open_turn(row, plan.limits)
     except BudgetExceeded as problem:
@@ -284,7 +287,7 @@ async def _opened(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> T
         run=Run(run),
         reservation=opened.reservation,
         answer_id=plan.answer_id,
-        own_prices=plan.prices,
+        own_prices=prices,
         keeps_texts=plan.asked.store,
     )
 

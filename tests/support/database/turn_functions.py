@@ -49,9 +49,8 @@ class TurnFunctions:
             current = current_config(self.account.slug, self.instance)
             limits = quotas.limits_of(replace(self.caller, **caller))
         asked = TurnInput(message=message, session_id=session)
-        run = current.run_request((), stream=True)
-        turn_plan = plan.TurnPlan(current, limits, run, NO_PRICES, asked)
-        row = asdict(plan.turn_row(turn_plan, self.instance, None))
+        turn_plan = plan.TurnPlan(current, limits, current.run_request((), stream=True), asked)
+        row = asdict(plan.turn_row(turn_plan, self.instance, NO_PRICES, None))
         return row | {"most_messages": 10, "rates": [asdict(rate) for rate in row["rates"]]}
 
     def opened(self, *wanted: dict[str, Any]) -> list[dict[str, Any]]:
