@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+import msgspec
 from django.http import HttpRequest, HttpResponse
 from pydantic import (
     AfterValidator,
@@ -219,6 +220,14 @@ class Out(BaseModel):
     def as_response(self, status: int = HTTPStatus.OK) -> HttpResponse:
         # As bytes: Django would look for the charset of a text twice.
         body = self.__pydantic_serializer__.to_json(self, by_alias=True)
+        return HttpResponse(body, content_type="application/json", status=status)
+
+
+class StructOut(msgspec.Struct):
+    """Output that is made for each turn: a struct takes a quarter of the CPU that a model takes."""
+
+    def as_response(self, status: int = HTTPStatus.OK) -> HttpResponse:
+        body = msgspec.json.encode(self)
         return HttpResponse(body, content_type="application/json", status=status)
 
 

@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
+import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
     Field,
-    PlainSerializer,
     model_validator,
 )
 
@@ -20,7 +20,7 @@ from accounts.limits.registry import MAX_MESSAGE_BYTES
 from agents.costs.pricing import Price
 from agents.runtime.events import ModelCall
 from salient.api.problems import FieldError
-from salient.api.schemas import In, Out, PageLimit
+from salient.api.schemas import In, Out, PageLimit, StructOut
 from salient.texts import is_blank
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import Message, Role
@@ -104,7 +104,7 @@ class FeedbackOut(Out):
     comment: str
 
 
-class UsageOut(BaseModel):
+class UsageOut(msgspec.Struct):
     """Tokens of the turn, summed over its model calls; `estimated` when a count is missing.
 
     `cached_tokens` are a part of the input, `reasoning_tokens` of the output; 0 where the provider
@@ -140,30 +140,32 @@ class UsageOut(BaseModel):
         )
 
 
-# In decimal notation: 0.00000001, never 1E-8.
-type Dollars = Annotated[Decimal, PlainSerializer(lambda amount: f"{amount:f}", return_type=str)]
+def dollars(amount: Decimal) -> str:
+    """Write an amount in decimal notation: 0.00000001, never 1E-8."""
+    return f"{amount:f}"
 
 
-class CostOut(BaseModel):
+class CostOut(msgspec.Struct):
     """US dollars as exact decimals; null and source “unknown” when the price is not known."""
 
-    currency: Literal["USD"] = "USD"
-    input: Dollars | None
-    output: Dollars | None
-    total: Dollars | None
+    currency: Literal["USD"]
+    input: str | None
+    output: str | None
+    total: str | None
     source: str
 
     @classmethod
     def of(cls, price: Price) -> Self:
         return cls(
-            input=price.prompt_cost,
-            output=price.completion_cost,
-            total=price.total_cost,
+            currency="USD",
+            input=None if price.prompt_cost is None else dollars(price.prompt_cost),
+            output=None if price.completion_cost is None else dollars(price.completion_cost),
+            total=None if price.total_cost is None else dollars(price.total_cost),
             source=price.source.value,
         )
 
 
-class DoneOut(Out):
+class DoneOut(StructOut):
     """How a turn ended: the last event of every stream, and part of every chat answer.
 
     `model`, `usage` and `cost` are null for visitors and end users, unless the agent shows them.
@@ -185,6 +187,11 @@ class DoneOut(Out):
 
 class ChatOut(DoneOut):
     response: str
+
+    @property
+    def done(self) -> DoneOut:
+        """The same without the text."""
+        return DoneOut(*(getattr(self, name) for name in DoneOut.__struct_fields__))
 
 
 class ToolOut(BaseModel):
