@@ -29,6 +29,7 @@ from accounts.tenancy.renames.moved import require_name
 from accounts.tenancy.suspensions import require_active
 from salient.api.problems import Forbidden, NotFound, Problem, Unauthenticated
 from salient.database import in_database
+from salient.ids import uuid_text
 from salient.ttl import TTLCache
 
 LAST_USED_STEP = timedelta(minutes=1)
@@ -130,7 +131,7 @@ def admitted(
         account_id=key.account_id,
         account_slug=account,
         scopes=frozenset(key.scopes),
-        subject=f"key:{key_id}",
+        subject=f"key:{uuid_text(key_id)}",
         api_key_id=key_id,
         instance_ids=frozenset(key.instance_ids),
         is_test=key.mode == KeyMode.TEST,

@@ -28,6 +28,7 @@ from django.dispatch import receiver
 
 from salient.actors import actor_text
 from salient.database import Answer, call_batched, circuit, in_database, json_array, split_answers
+from salient.ids import uuid_text
 
 if TYPE_CHECKING:
     from accounts.models import Account
@@ -108,7 +109,7 @@ async def call_as_tenant(
     if not settings.DATABASE_API_THREADS or settings.DATABASE_DISTRIBUTED:
         # A cluster wants a transaction that was begun before, which costs a round trip.
         return await in_database(_ask_inside, account_id, function, value)
-    account = str(account_id)
+    account = uuid_text(account_id)
     values = [TENANT_ROLE, account, f"{STATEMENT_SECONDS}s", actor_text()]
     return await call_batched(
         (_ENTER_BY_NUMBER, values),

@@ -165,23 +165,23 @@ def largest_body(path: str) -> int:
 
 
 async def respond(request: ASGIRequest) -> HttpResponseBase:
-    return in_openai_form(await routed_response(request), request.path_info)
-
-
-async def routed_response(request: ASGIRequest) -> HttpResponseBase:
-    match = route_of(request.path_info)
+    path = request.path_info
+    match = route_of(path)
     if match is None:
-        problem = UnknownRoute(nearest_route(request.path_info))
+        problem = UnknownRoute(nearest_route(path))
         tell_of_refusal(request, problem)
-        return problem.as_response()
+        return in_openai_form(problem.as_response(), path)
     cross_origin = cross_origin_of(request, match)
-    if cross_origin is None:
-        return await view_response(request, match)
-    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+    if cross_origin is not None and is_preflight(request):
         return cross_origin.preflight()
     response = await view_response(request, match)
-    await cross_origin.add_headers(response, caller_is_known=hasattr(request, "caller"))
-    return response
+    if cross_origin is not None:
+        await cross_origin.add_headers(response, caller_is_known=hasattr(request, "caller"))
+    return in_openai_form(response, path)
+
+
+def is_preflight(request: ASGIRequest) -> bool:
+    return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
 
 
 async def view_response(request: ASGIRequest, match: ResolverMatch) -> HttpResponseBase:

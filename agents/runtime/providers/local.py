@@ -109,8 +109,7 @@ def _ensure(model: str) -> Address:
 PROVIDERS = (
     RegisteredProvider(
         name=LOCAL,
-        make=LocalModel,
-        problem=local_models.problem,
+        find=lambda model: local_models.problem(model) or LocalModel(),
         exists=local_models.LOCAL_MODELS.__contains__,
         describe=local_models.describe,
         model_prefixes=("smollm", "qwen"),

@@ -58,8 +58,10 @@ class Endpoint:
     @property
     def settings(self) -> EndpointSettings:
         """What the environment says at this moment."""
-        url, key, stream = (os.environ.get(each, "").strip() for each in _variables(self.name))
-        return EndpointSettings((url or self.base_url).rstrip("/"), key, stream.lower())
+        read, names = os.environ.get, _variables(self.name)
+        url = read(names.url, "").strip() or self.base_url
+        stream = read(names.stream, "").strip().lower()
+        return EndpointSettings(url.rstrip("/"), read(names.key, "").strip(), stream)
 
 
 KNOWN = {
@@ -105,13 +107,8 @@ def is_header_value(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def endpoint_problem(endpoint: Endpoint) -> str | None:
+def endpoint_problem(endpoint: Endpoint, found: EndpointSettings) -> str | None:
     """Why no call can be made, in a sentence for whoever runs the service."""
-    return _problem(endpoint, endpoint.settings)
-
-
-@lru_cache(maxsize=256)
-def _problem(endpoint: Endpoint, found: EndpointSettings) -> str | None:
     if not _is_http(found.url):
         return f"{endpoint.url_variable} is not an http(s) URL."
     if found.stream not in YES | NO:
