@@ -40,6 +40,7 @@ TENANT_ROLE, PLATFORM_ROLE = "salient_tenant", "salient_platform"
 # How long one statement may take in a context. This, the lock and the idle time-out are set here,
 # because SET ROLE does not apply a role's own settings.
 STATEMENT_SECONDS = 5
+STATEMENT_TIMEOUT = f"{STATEMENT_SECONDS}s"
 _ENTER = """
     SELECT set_config('role', %s, true), set_config('app.account_id', %s, true),
         set_config('statement_timeout', %s, true), set_config('app.actor', %s, true),
@@ -92,7 +93,7 @@ def tenant_context(
 
     With `snapshot` it only reads, and all of it as it is at this moment.
     """
-    values = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
+    values = [TENANT_ROLE, str(account_id), STATEMENT_TIMEOUT, actor_text()]
     with _open(account_id, values, using, snapshot=snapshot):
         yield
 
@@ -110,7 +111,7 @@ async def call_as_tenant(
         # A cluster wants a transaction that was begun before, which costs a round trip.
         return await in_database(_ask_inside, account_id, function, value)
     account = uuid_text(account_id)
-    values = [TENANT_ROLE, account, f"{STATEMENT_SECONDS}s", actor_text()]
+    values = [TENANT_ROLE, account, STATEMENT_TIMEOUT, actor_text()]
     return await call_batched(
         (_ENTER_BY_NUMBER, values),
         (_call_of(function), [account, value]),

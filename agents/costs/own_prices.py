@@ -160,7 +160,7 @@ NO_PRICES, _EMPTY = OwnPrices(), PriceTable()
 
 def own_prices(account: str) -> OwnPrices:
     """Return the account's and the installation's prices; cheap enough for every turn."""
-    own, common = _files(settings.AGENT_CONFIG_DIR, account)
+    own, common = _files(str(settings.AGENT_CONFIG_DIR), account)
     now = time.monotonic()
     return _combined(_EMPTY if own is None else own.get(now), common.get(now))
 
@@ -206,14 +206,14 @@ class _PriceFile:
 
 
 @lru_cache(maxsize=10_000)
-def _files(base: str | Path, account: str) -> tuple[_PriceFile | None, _PriceFile]:
+def _files(base: str, account: str) -> tuple[_PriceFile | None, _PriceFile]:
     """Return the account's file, where it may have one, and the installation's."""
     own = _file(base, f"{account}/{PRICES_FILE}") if is_slug(account) else None
     return own, _file(base, PRICES_FILE)
 
 
 @lru_cache(maxsize=10_000)
-def _file(base: str | Path, path: str) -> _PriceFile:
+def _file(base: str, path: str) -> _PriceFile:
     return _PriceFile(Path(base), path)
 
 

@@ -161,7 +161,7 @@ class CostOut(msgspec.Struct):
             input=None if price.prompt_cost is None else dollars(price.prompt_cost),
             output=None if price.completion_cost is None else dollars(price.completion_cost),
             total=None if price.total_cost is None else dollars(price.total_cost),
-            source=price.source.value,
+            source=price.source,
         )
 
 

@@ -142,7 +142,7 @@ class Turn:
         status = self.status if self.stored else CompletionStatus.ERROR
         shown = shown_by(self.current.effective.config, self.caller)
         return {
-            "status": status.value,
+            "status": status,
             "session_id": self.session_id,
             "message_id": self.answer_id if self.has_message else None,
             "llm_request_id": self.request_id,
