@@ -109,7 +109,10 @@ def _numbered(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
 
 def has_unanswered(messages: Iterable[ChatMessage]) -> bool:
     """Whether the user sent another message before there was an answer."""
-    return any(one.role == other.role == "user" for one, other in pairwise(_readable(messages)))
+    messages = tuple(messages)
+    return not _is_normal(messages) and any(
+        one.role == other.role == "user" for one, other in pairwise(_readable(messages))
+    )
 
 
 def without_refused(

@@ -86,8 +86,10 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def has_attachments(self) -> bool:
-        before = self.conversation or ()
-        return bool(self.attachments) or any(message.attachments for message in before)
+        before = self.conversation
+        return bool(self.attachments) or (
+            before is not None and any(message.attachments for message in before)
+        )
 
     @property
     def stored_role(self) -> str:

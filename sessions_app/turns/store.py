@@ -176,7 +176,7 @@ async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called
             "app_open_turns",
             storable_json(turn),
             # Turns of one batch count under the same limits.
-            batch_key=(turn.agent_instance_id, tuple(rate.subject for rate in turn.rates)),
+            batch_key=(turn.agent_instance_id, tuple([rate.subject for rate in turn.rates])),
             order=turn.idempotency_key or "",
         )
     except IntegrityError as error:

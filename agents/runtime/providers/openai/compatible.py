@@ -100,9 +100,9 @@ class OpenAICompatible:
         for repeats_left in range(MOST_REPEATS, -1, -1):
             body = adaptation.apply(wire.request_body(request, self.endpoint, streams=self.streams))
             response = await self._connect(request, wire.encode(body))
-            refused = await _refused(response)
-            if refused is None:
+            if response.status in SUCCESSES:
                 break
+            refused = await _refused(response)
             repeatable = repeats_left and response.status in STATUSES
             following = adaptation.after(body, refused) if repeatable else None
             if following is None:
@@ -135,10 +135,8 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
-async def _refused(response: aiohttp.ClientResponse) -> str | None:
-    """The body of a refusal; None where the server answers."""
-    if response.status in SUCCESSES:
-        return None
+async def _refused(response: aiohttp.ClientResponse) -> str:
+    """The body of a refusal."""
     async with response:
         return (await _error_body(response)).decode(errors="replace")
 
