@@ -301,7 +301,7 @@ class Run:
 class _Attempt:
     """One call of a model; its outcome, also that of a failure, is then in `calls`.
 
-    A class, because another async generator took a tenth of the run's CPU.
+    A class, because one more async generator takes 3 µs a call.
     """
 
     __slots__ = ("_call", "_calls", "_events", "_span")
