@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 from django.db import connection
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(msgspec.Struct, frozen=True):
     """`kind` is one of ActorKind; `name` is what people know it by; `reason` is in their words."""
 
     kind: str
@@ -29,6 +28,7 @@ def actor_text() -> str:
     return _actor.get()
 
 
+@lru_cache(maxsize=1024)
 def _text(actor: Actor) -> str:
     return msgspec.json.encode(actor).decode()
 

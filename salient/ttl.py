@@ -38,6 +38,10 @@ class TTLCache[K, V]:
             return None
         return entry[1]
 
+    def __bool__(self) -> bool:
+        """Return whether it holds anything, be it past its time."""
+        return bool(self._entries)
+
     def __contains__(self, key: K) -> bool:
         return self.get(key) is not None
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from uuid import UUID
 
 from django.db.models import DateTimeField, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
-from django.utils import timezone
 
 from accounts.audit.refusals.counting import note_presented
 from accounts.auth import failures, key_text, networks, staff_tokens, visitor_tokens
@@ -29,6 +29,7 @@ from accounts.tenancy.renames.moved import require_name
 from accounts.tenancy.suspensions import require_active
 from salient.api.problems import Forbidden, NotFound, Problem, Unauthenticated
 from salient.database import in_database
+from salient.ids import uuid_text
 from salient.ttl import TTLCache
 
 LAST_USED_STEP = timedelta(minutes=1)
@@ -125,12 +126,13 @@ def admitted(
     """Return the caller who holds the key at this account; raises a Problem if it is refused."""
     for check in KEY_CHECKS:
         check(key, account, address, origin)
+    key_id: UUID = key.id
     return Caller(
         account_id=key.account_id,
         account_slug=account,
         scopes=frozenset(key.scopes),
-        subject=f"key:{key.pk}",
-        api_key_id=key.pk,
+        subject=f"key:{uuid_text(key_id)}",
+        api_key_id=key_id,
         instance_ids=frozenset(key.instance_ids),
         is_test=key.mode == KeyMode.TEST,
         network=networks.network_of(address),
@@ -154,9 +156,10 @@ def _is_in_network(
 
 
 def _is_of_account(key: ApiKey, account: str, *_where: object) -> None:
-    if key.account.slug != account or key.account.status == AccountStatus.DELETED:
+    owner = key.account
+    if owner.slug != account or owner.status == AccountStatus.DELETED:
         raise NotFound
-    require_active(key.account)
+    require_active(owner)
 
 
 def _is_from_its_page(
@@ -230,7 +233,7 @@ def _visitor(request: HttpRequest, token: visitor_tokens.VisitorToken, key: ApiK
 
 async def _note_use(key: ApiKey) -> None:
     """Store that the key was used, at most once a minute."""
-    now = timezone.now()
+    now = datetime.now(UTC)
     if key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP:
         first = now if key.last_used_at is None else None
         key.last_used_at = now

@@ -6,6 +6,7 @@ import secrets
 import string
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from django.conf import settings
@@ -62,4 +63,12 @@ def secret_hash(text: str) -> str:
 
     The prefix is hashed too, so that another prefix does not turn a test key into a live one.
     """
-    return hmac.digest(settings.API_KEY_PEPPER.encode(), text.encode(), "sha256").hex()
+    keyed = _keyed(settings.API_KEY_PEPPER).copy()
+    keyed.update(text.encode())
+    return keyed.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _keyed(pepper: str) -> hmac.HMAC:
+    """Begin the HMAC once: with its key and the look-up of SHA-256 it takes twice as long."""
+    return hmac.new(pepper.encode(), digestmod="sha256")

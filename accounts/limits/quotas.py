@@ -218,7 +218,8 @@ def subjects_of(caller: Caller) -> dict[str, str]:
 
 def refuse_at_once(caller: Caller) -> None:
     """Raise RateLimited for a caller who was refused a moment ago, without asking the database."""
-    refuse_known(caller.account_id, subjects_of(caller).values())
+    if _refused:
+        refuse_known(caller.account_id, subjects_of(caller).values())
 
 
 def refuse_known(account_id: UUID, subjects: Iterable[str]) -> None:

@@ -239,7 +239,7 @@ class ApiKey(TenantModel):
 
     def refusal(self, now: datetime | None = None) -> str | None:
         """Return why the key is not accepted now, None where it is."""
-        now = now or timezone.now()
+        now = now or datetime.now(UTC)
         # A row of app_find_api_key has no reason: the function gives a suspended key as one that
         # was revoked long ago.
         is_suspended = self.revoked_at == SUSPENDED or vars(self).get("suspended_reason")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from django.dispatch import receiver
 
 from salient.actors import actor_text
 from salient.database import Answer, call_batched, circuit, in_database, json_array, split_answers
+from salient.ids import uuid_text
 
 if TYPE_CHECKING:
     from accounts.models import Account
@@ -39,6 +40,7 @@ TENANT_ROLE, PLATFORM_ROLE = "salient_tenant", "salient_platform"
 # How long one statement may take in a context. This, the lock and the idle time-out are set here,
 # because SET ROLE does not apply a role's own settings.
 STATEMENT_SECONDS = 5
+STATEMENT_TIMEOUT = f"{STATEMENT_SECONDS}s"
 _ENTER = """
     SELECT set_config('role', %s, true), set_config('app.account_id', %s, true),
         set_config('statement_timeout', %s, true), set_config('app.actor', %s, true),
@@ -91,7 +93,7 @@ def tenant_context(
 
     With `snapshot` it only reads, and all of it as it is at this moment.
     """
-    values = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
+    values = [TENANT_ROLE, str(account_id), STATEMENT_TIMEOUT, actor_text()]
     with _open(account_id, values, using, snapshot=snapshot):
         yield
 
@@ -108,14 +110,19 @@ async def call_as_tenant(
     if not settings.DATABASE_API_THREADS or settings.DATABASE_DISTRIBUTED:
         # A cluster wants a transaction that was begun before, which costs a round trip.
         return await in_database(_ask_inside, account_id, function, value)
-    values = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
-    call = f"SELECT {function}($1, $2)".encode()
+    account = uuid_text(account_id)
+    values = [TENANT_ROLE, account, STATEMENT_TIMEOUT, actor_text()]
     return await call_batched(
         (_ENTER_BY_NUMBER, values),
-        (call, [str(account_id), value]),
+        (_call_of(function), [account, value]),
         batch_key=batch_key,
         order=order,
     )
+
+
+@cache
+def _call_of(function: str) -> bytes:
+    return f"SELECT {function}($1, $2)".encode()
 
 
 def _ask_inside(account_id: UUID, function: str, value: str) -> Answer:

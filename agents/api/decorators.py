@@ -70,7 +70,7 @@ async def find_instance(caller: Caller, slug: str) -> AgentInstance:
     """
     known = _instances.get((caller.account_id, slug))
     # One that the caller may not use costs the same look-up as one that does not exist.
-    if known is None or not caller.may_use(known.pk):
+    if known is None or not caller.may_use(known.id):
         if not is_slug(slug):
             raise NotFound("agent")
         known = await in_database_once(_load, caller.account_id, slug)

@@ -160,9 +160,9 @@ NO_PRICES, _EMPTY = OwnPrices(), PriceTable()
 
 def own_prices(account: str) -> OwnPrices:
     """Return the account's and the installation's prices; cheap enough for every turn."""
-    base, now = str(settings.AGENT_CONFIG_DIR), time.monotonic()
-    own = _file(base, f"{account}/{PRICES_FILE}").get(now) if is_slug(account) else _EMPTY
-    return _combined(own, _file(base, PRICES_FILE).get(now))
+    own, common = _files(str(settings.AGENT_CONFIG_DIR), account)
+    now = time.monotonic()
+    return _combined(_EMPTY if own is None else own.get(now), common.get(now))
 
 
 def prices_for(instance: AgentInstance, account_slug: str) -> OwnPrices:
@@ -206,6 +206,13 @@ class _PriceFile:
 
 
 @lru_cache(maxsize=10_000)
+def _files(base: str, account: str) -> tuple[_PriceFile | None, _PriceFile]:
+    """Return the account's file, where it may have one, and the installation's."""
+    own = _file(base, f"{account}/{PRICES_FILE}") if is_slug(account) else None
+    return own, _file(base, PRICES_FILE)
+
+
+@lru_cache(maxsize=10_000)
 def _file(base: str, path: str) -> _PriceFile:
     return _PriceFile(Path(base), path)
 
@@ -217,5 +224,6 @@ def _combined(*tables: PriceTable) -> OwnPrices:
 
 def forget_prices() -> None:
     """Drop all cached files, the last good prices too."""
+    _files.cache_clear()
     _file.cache_clear()
     _combined.cache_clear()

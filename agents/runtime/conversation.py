@@ -25,6 +25,8 @@ def normalised(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
     takes.
     """
     messages = tuple(messages)
+    if _is_normal(messages):
+        return messages
     if any(message.is_of_tools for message in messages):
         messages = _numbered(_paired(messages))
     rows = _rows(messages)
@@ -33,6 +35,17 @@ def normalised(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
     while rows and rows[-1][0].role == "assistant":
         del rows[-1]
     return tuple(row[0] if len(row) == 1 else _joined(row) for row in rows)
+
+
+def _is_normal(messages: Sequence[ChatMessage]) -> bool:
+    """Whether the messages are as they should be already, as nearly all conversations are."""
+    side = "user"
+    for message in messages:
+        text = message.content
+        if message.role != side or message.calls or "\x00" in text or is_blank(text):
+            return False
+        side = "assistant" if side == "user" else "user"
+    return side == "assistant"
 
 
 def _joined(row: Sequence[ChatMessage]) -> ChatMessage:
@@ -96,7 +109,10 @@ def _numbered(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
 
 def has_unanswered(messages: Iterable[ChatMessage]) -> bool:
     """Whether the user sent another message before there was an answer."""
-    return any(one.role == other.role == "user" for one, other in pairwise(_readable(messages)))
+    messages = tuple(messages)
+    return not _is_normal(messages) and any(
+        one.role == other.role == "user" for one, other in pairwise(_readable(messages))
+    )
 
 
 def without_refused(

@@ -53,5 +53,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     @property
     def whole_prompt(self) -> str:
         """What the model is told before the conversation: the agent's own, then the caller's."""
+        if not self.instructions:
+            return "" if is_blank(self.system_prompt) else self.system_prompt
         texts = (self.system_prompt, self.instructions)
         return BETWEEN_PROMPTS.join(text for text in texts if not is_blank(text))

@@ -5,9 +5,12 @@ from collections.abc import AsyncGenerator
 
 from agents.runtime.errors import ProviderTimeout
 
+# After so many events of a model other tasks of the event loop may run.
+EVENTS_WITHOUT_PAUSE = 64
 
-class CallTimeout:
-    """The time limits of one call, with one timer for all of its tokens.
+
+class TimedStream[T]:
+    """The events of one call within its time limits, with one timer for all of them.
 
     Only the time that is spent waiting for the model counts: a slow reader of the answer
     does not make the model late.
@@ -15,17 +18,23 @@ class CallTimeout:
 
     __slots__ = (
         "_deadline",
+        "_events",
         "_expired",
         "_limit",
         "_loop",
+        "_number",
         "_since",
         "_stall",
         "_timer",
         "_waiting",
     )
 
-    def __init__(self, first: float, stall: float, deadline: float) -> None:
+    def __init__(
+        self, events: AsyncGenerator[T], *, first: float, stall: float, deadline: float
+    ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._events = events
+        self._number = 0
         self._limit = first
         self._stall = stall
         self._deadline = deadline
@@ -34,14 +43,18 @@ class CallTimeout:
         self._expired = False
         self._timer = self._set_timer(self._loop.time())
 
-    async def next[T](self, stream: AsyncGenerator[T]) -> T | None:
-        """The stream's next event, None at its end; raises ProviderTimeout when it is late."""
+    async def next(self) -> T | None:
+        """The next event, None at the end; raises ProviderTimeout when it is late."""
+        self._number += 1
+        if self._number % EVENTS_WITHOUT_PAUSE == 0:
+            # Events that have come already are read without a pause.
+            await asyncio.sleep(0)
         self._since = self._loop.time()
         if self._since >= self._deadline:
             raise ProviderTimeout("the run's time is over")
         task = self._waiting = asyncio.current_task()
         try:
-            return await anext(stream, None)
+            event = await anext(self._events, None)
         except asyncio.CancelledError:
             # As asyncio.timeout() does: a cancellation from elsewhere is passed on.
             if self._expired and task is not None and task.uncancel() == 0:
@@ -49,18 +62,19 @@ class CallTimeout:
             raise
         finally:
             self._waiting = None
-
-    def begun(self) -> None:
-        """The first token has come: from now on the limit between tokens applies."""
+        # The first has come: from now on the limit between two of them applies.
         self._limit = self._stall
-        self._timer.cancel()
-        self._timer = self._set_timer(self._loop.time())
+        return event
 
-    def end(self) -> None:
+    async def close(self) -> None:
+        """End the call."""
         self._timer.cancel()
+        await self._events.aclose()
 
     def _set_timer(self, since: float) -> asyncio.TimerHandle:
-        return self._loop.call_at(min(since + self._limit, self._deadline), self._look)
+        """Look when the limit is reached, and before the one between two events can be."""
+        soonest = min(since + self._limit, self._loop.time() + self._stall, self._deadline)
+        return self._loop.call_at(soonest, self._look)
 
     def _look(self) -> None:
         now = self._loop.time()

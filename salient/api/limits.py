@@ -208,9 +208,14 @@ def announced_length(scope: Scope) -> int:
 
 def api_headers() -> Headers:
     """Return the security headers of API responses; pages get theirs from Django's middleware."""
-    if not settings.SECURE_HSTS_SECONDS:
+    return _api_headers(settings.SECURE_HSTS_SECONDS)
+
+
+@lru_cache(maxsize=16)
+def _api_headers(hsts_seconds: int) -> Headers:
+    if not hsts_seconds:
         return API_HEADERS
-    hsts = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload"
+    hsts = f"max-age={hsts_seconds}; includeSubDomains; preload"
     return (*API_HEADERS, (b"strict-transport-security", hsts.encode()))
 
 

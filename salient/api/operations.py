@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from salient.api.problems import Problem
-from salient.api.schemas import In, Out
+from salient.api.schemas import In, Out, StructOut
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -40,7 +40,7 @@ class Text:
 # A type that Pydantic or msgspec describes is sent as JSON; None is an empty body.
 type Answer = type[Any] | UnionType | EventStream | Text | None
 # What a view returns: a whole response, or what becomes one with the status of its operation.
-type Result = HttpResponseBase | Out | None
+type Result = HttpResponseBase | Out | StructOut | None
 
 
 class Described(TypedDict, total=False):

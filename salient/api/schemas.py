@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+import msgspec
 from django.http import HttpRequest, HttpResponse
 from pydantic import (
     AfterValidator,
@@ -217,8 +218,17 @@ class Out(BaseModel):
     """Output of the API; an alias is the name on the wire."""
 
     def as_response(self, status: int = HTTPStatus.OK) -> HttpResponse:
-        text = self.model_dump_json(by_alias=True)
-        return HttpResponse(text, content_type="application/json", status=status)
+        # As bytes: Django would look for the charset of a text twice.
+        body = self.__pydantic_serializer__.to_json(self, by_alias=True)
+        return HttpResponse(body, content_type="application/json", status=status)
+
+
+class StructOut(msgspec.Struct):
+    """Output that is made for each turn: a model takes seven times the CPU of a struct."""
+
+    def as_response(self, status: int = HTTPStatus.OK) -> HttpResponse:
+        body = msgspec.json.encode(self)
+        return HttpResponse(body, content_type="application/json", status=status)
 
 
 class ListOut[Object](Out):

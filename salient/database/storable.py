@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from functools import cache
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 # An `integer` column's range, and what fits a thousand times into a `numeric(20, 8)`.
 MOST_INTEGER = 2**31 - 1
 MOST_DECIMAL = Decimal(999_999_999)
+# As a whole number, which whole numbers are compared with four times as fast.
+_MOST = int(MOST_DECIMAL)
 # A NUL as JSON writes it; the same six signs in a text only cost a second look.
 _NUL = b"\\u0000"
 _NOT_STORED = re.compile("[\x00\ud800-\udfff]")
@@ -44,22 +45,14 @@ def storable_json(values: msgspec.Struct) -> str:
 
 def _numbers_fit(values: msgspec.Struct) -> bool:
     try:
-        for name in _numbers_of(type(values)):
-            number = getattr(values, name)
-            if number is not None and not -MOST_DECIMAL <= number <= MOST_DECIMAL:
+        for value in msgspec.structs.astuple(values):
+            kind = type(value)
+            if (kind is int or kind is Decimal) and not -_MOST <= value <= _MOST:
                 return False
     except ArithmeticError:
         # A decimal that is no number.
         return False
     return True
-
-
-@cache
-def _numbers_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Return the names of the fields that hold numbers."""
-    fields = msgspec.structs.fields(kind)
-    kinds = ((field.name, {field.type, *get_args(field.type)}) for field in fields)
-    return tuple(name for name, types in kinds if types & {int, Decimal})
 
 
 def _text(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.streams import EMPTY_PAYLOAD
 from django.conf import settings
 
 from salient.observability.tracing import trace_configs
@@ -269,10 +271,11 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _HeadFirst(ResponseHandler):
-    """Passes an answer's head on before its body.
+    """Passes an answer's head on before its body, and all chunks of a packet as one piece.
 
     aiohttp drops all that arrived in the same packet as a broken chunk, even the head, and does not
-    report the fault to the reader of the body.
+    report the fault to the reader of the body. It reads a body chunk by chunk: for a packet of
+    twenty that took a twentieth of all function calls of a turn.
     """
 
     def data_received(self, data: bytes) -> None:
@@ -281,9 +284,15 @@ class _HeadFirst(ResponseHandler):
             if len(_END_OF_HEAD) <= end < len(data):
                 super().data_received(data[:end])
                 data = data[end:]
+        known = self._payload
+        before = 0 if known is None or known is EMPTY_PAYLOAD else len(known._buffer)
         super().data_received(data)
         # The attribute: a call for each chunk of each stream would cost more than the check.
         broken, body = self._exception, self._payload
+        if body is known and body is not None and body is not EMPTY_PAYLOAD:
+            parts = list(body._buffer)
+            if len(parts) - before > 1:
+                body._buffer = deque((*parts[:before], b"".join(parts[before:])))
         if broken is not None and body is not None and body.exception() is None:
             body.set_exception(aiohttp.ClientPayloadError(f"broken framing: {broken!r}"))
 

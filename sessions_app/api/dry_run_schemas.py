@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agents.api.managed import manages
 from salient.api.schemas import Out
-from sessions_app.api.schemas import Dollars
+from sessions_app.api.schemas import dollars
 from sessions_app.turns.dry_run import DryRun
 from sessions_app.turns.prompts import PROMPT
 
@@ -29,7 +29,7 @@ class MostCostOut(BaseModel):
     """
 
     currency: Literal["USD"] = "USD"
-    max: Dollars
+    max: str
     source: str
 
 
@@ -79,7 +79,9 @@ class DryRunOut(Out):
             input_tokens=sum(part.tokens for part in parts) if shown.usage else None,
             parts=parts if shown.usage else None,
             max_output_tokens=tried.max_output_tokens if shown.usage else None,
-            cost=MostCostOut(max=tried.cost, source=tried.cost_source) if shown.cost else None,
+            cost=MostCostOut(max=dollars(tried.cost), source=tried.cost_source)
+            if shown.cost
+            else None,
             refusal=None if refusal is None else RefusalOut(**refusal.as_dict()),
         )
 

@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
+import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
     Field,
-    PlainSerializer,
     model_validator,
 )
 
@@ -20,7 +20,7 @@ from accounts.limits.registry import MAX_MESSAGE_BYTES
 from agents.costs.pricing import Price
 from agents.runtime.events import ModelCall
 from salient.api.problems import FieldError
-from salient.api.schemas import In, Out, PageLimit
+from salient.api.schemas import In, Out, PageLimit, StructOut
 from salient.texts import is_blank
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import Message, Role
@@ -104,7 +104,7 @@ class FeedbackOut(Out):
     comment: str
 
 
-class UsageOut(BaseModel):
+class UsageOut(msgspec.Struct):
     """Tokens of the turn, summed over its model calls; `estimated` when a count is missing.
 
     `cached_tokens` are a part of the input, `reasoning_tokens` of the output; 0 where the provider
@@ -121,42 +121,51 @@ class UsageOut(BaseModel):
 
     @classmethod
     def of(cls, calls: Sequence[ModelCall]) -> Self:
-        read, written = sum(c.input_tokens for c in calls), sum(c.output_tokens for c in calls)
+        read = written = cached = thought = 0
+        estimated = False
+        for call in calls:
+            read += call.input_tokens
+            written += call.output_tokens
+            cached += call.cached_tokens
+            thought += call.reasoning_tokens
+            estimated = estimated or call.estimated
         return cls(
             input_tokens=read,
             output_tokens=written,
             total_tokens=read + written,
-            cached_tokens=sum(c.cached_tokens for c in calls),
-            reasoning_tokens=sum(c.reasoning_tokens for c in calls),
+            cached_tokens=cached,
+            reasoning_tokens=thought,
             requests=len(calls),
-            estimated=any(c.estimated for c in calls),
+            estimated=estimated,
         )
 
 
-# In decimal notation: 0.00000001, never 1E-8.
-type Dollars = Annotated[Decimal, PlainSerializer(lambda amount: f"{amount:f}", return_type=str)]
+def dollars(amount: Decimal) -> str:
+    """Write an amount in decimal notation: 0.00000001, never 1E-8."""
+    return f"{amount:f}"
 
 
-class CostOut(BaseModel):
+class CostOut(msgspec.Struct):
     """US dollars as exact decimals; null and source “unknown” when the price is not known."""
 
-    currency: Literal["USD"] = "USD"
-    input: Dollars | None
-    output: Dollars | None
-    total: Dollars | None
+    currency: Literal["USD"]
+    input: str | None
+    output: str | None
+    total: str | None
     source: str
 
     @classmethod
     def of(cls, price: Price) -> Self:
         return cls(
-            input=price.prompt_cost,
-            output=price.completion_cost,
-            total=price.total_cost,
-            source=price.source.value,
+            currency="USD",
+            input=None if price.prompt_cost is None else dollars(price.prompt_cost),
+            output=None if price.completion_cost is None else dollars(price.completion_cost),
+            total=None if price.total_cost is None else dollars(price.total_cost),
+            source=price.source,
         )
 
 
-class DoneOut(Out):
+class DoneOut(StructOut):
     """How a turn ended: the last event of every stream, and part of every chat answer.
 
     `model`, `usage` and `cost` are null for visitors and end users, unless the agent shows them.
@@ -178,6 +187,11 @@ class DoneOut(Out):
 
 class ChatOut(DoneOut):
     response: str
+
+    @property
+    def done(self) -> DoneOut:
+        """The same without the text."""
+        return DoneOut(*(getattr(self, name) for name in DoneOut.__struct_fields__))
 
 
 class ToolOut(BaseModel):

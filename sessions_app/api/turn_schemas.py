@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel
+import msgspec
 
 from sessions_app.api.schemas import ChatOut
 
+type Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
-class TurnErrorOut(BaseModel):
+
+class TurnErrorOut(msgspec.Struct):
     """How a turn failed."""
 
     code: str
@@ -24,6 +27,6 @@ class TurnOut(ChatOut):
     """
 
     id: UUID
-    created_at: datetime
-    ended_at: datetime | None
+    created_at: Moment
+    ended_at: Moment | None
     error: TurnErrorOut | None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
@@ -60,18 +58,24 @@ class _Canceller:
 _cancellers: dict[asyncio.AbstractEventLoop, _Canceller] = {}
 
 
-@contextmanager
-def cancellable(account_id: UUID, request_id: UUID, watch: Watch) -> Iterator[None]:
-    """Let the running turn be cancelled, from this process and from any other."""
-    loop, key = asyncio.get_running_loop(), (account_id, request_id)
-    canceller = _cancellers.get(loop)
-    if canceller is None:
-        canceller = _cancellers[loop] = _Canceller()
-    canceller.watches[key] = watch
-    try:
-        yield
-    finally:
-        del canceller.watches[key]
+class Cancellable:
+    """Lets the running turn be cancelled, from this process and from any other."""
+
+    __slots__ = ("_canceller", "_key", "_watch")
+
+    def __init__(self, account_id: UUID, request_id: UUID, watch: Watch) -> None:
+        self._key, self._watch = (account_id, request_id), watch
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        canceller = _cancellers.get(loop)
+        if canceller is None:
+            canceller = _cancellers[loop] = _Canceller()
+        self._canceller = canceller
+        canceller.watches[self._key] = self._watch
+
+    def __exit__(self, *_: object) -> None:
+        del self._canceller.watches[self._key]
 
 
 def cancel_here(account_id: UUID, request_id: UUID) -> None:

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
+from msgspec.structs import asdict
 
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import Watch
@@ -78,11 +79,11 @@ def _turn_out(caller: Caller, instance: AgentInstance, request: LLMRequest) -> T
         said = text_in(stored_events(request.account_id, request.pk))
     problem = None if is_running else problem_of(request, {})
     return TurnOut(
-        **{**dict(answer), "response": said},
+        **asdict(answer) | {"response": said},
         id=request.pk,
         created_at=request.created_at,
         ended_at=request.settled_at,
-        error=problem and TurnErrorOut(code=problem.code, detail=problem.detail),
+        error=None if problem is None else TurnErrorOut(problem.code, problem.detail),
     )
 
 
@@ -158,7 +159,7 @@ class StoredTurn:
                         called.add(call_id)
                 yield event
         request, answer = await in_database(self._read)
-        self.outcome = DoneOut(**answer.model_dump(exclude={"response"}))
+        self.outcome = answer.done
         # What no event has said: all of it, where the turn did not run in the background.
         if rest := answer.response[characters:]:
             yield TextDelta(rest)

@@ -86,8 +86,10 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def has_attachments(self) -> bool:
-        before = self.conversation or ()
-        return bool(self.attachments) or any(message.attachments for message in before)
+        before = self.conversation
+        return bool(self.attachments) or (
+            before is not None and any(message.attachments for message in before)
+        )
 
     @property
     def stored_role(self) -> str:
@@ -101,8 +103,10 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def stored_text(self) -> str:
         """The text of that message; of an attachment only the kind is kept."""
-        if self.stored_role == "tool":
+        if not self._has_message:
             return "\n\n".join(result.content for result in self.results)
+        if not self.attachments:
+            return self.message
         return kept_text(self.message, self.attachments)
 
     @property

@@ -20,7 +20,7 @@ from accounts.tenancy.context import tenant_context
 from agents.config.shown import Shown, shown_by
 from agents.config.versions.current import AgentMisconfigured
 from agents.costs import pricing
-from agents.costs.own_prices import prices_for
+from agents.costs.own_prices import OwnPrices, prices_for
 from agents.costs.pricing import SMALLEST, CostSource
 from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
@@ -89,7 +89,8 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
         plan = await plan_unstored(caller, instance, asked, stream=False)
     except AgentMisconfigured as problem:
         raise misconfigured_for(caller, problem) from problem
-    row = turn_row(plan, instance, None)
+    prices = prices_for(instance, caller.account_slug)
+    row = turn_row(plan, instance, prices, None)
     foreseen = await in_database(_foresee, plan, row, instance)
     messages = await messages_of(plan, row, foreseen.opened)
     return DryRun(
@@ -98,7 +99,7 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
         history_messages=len(messages) - len(asked.spoken),
         sections=list(prompts.sections_of(replace(plan.run, messages=messages), plan.current)),
         cost=foreseen.opened.reservation.reserved,
-        cost_source=_cost_source(caller, instance, plan.run),
+        cost_source=_cost_source(plan.run, prices),
         refusal=foreseen.refusal,
         headers=foreseen.opened.reservation.headers,
     )
@@ -170,8 +171,8 @@ def _bytes(message: Message) -> int:
     return len(message.content.encode()) + len(kept.encode())
 
 
-def _cost_source(caller: Caller, instance: AgentInstance, run: RunRequest) -> CostSource:
+def _cost_source(run: RunRequest, prices: OwnPrices) -> CostSource:
     """Return where the prices of the run's models come from; unknown where one has none."""
     names = (model.partition(":") for model in run.models)
     calls = [ModelCall(provider, model, 1, 1) for provider, _, model in names]
-    return pricing.total(calls, prices_for(instance, caller.account_slug)).source
+    return pricing.total(calls, prices).source

@@ -48,7 +48,7 @@ class Heartbeat(threading.Thread):
     @property
     def id(self) -> UUID | None:
         """The process of new turns; None before its row is stored: then a turn's age counts."""
-        return self._row.pk if self.has_row else None
+        return self._row.id if self.has_row else None
 
     @property
     def is_steady(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import AccessEnded, ServerStopping, TimeOver
@@ -141,9 +142,8 @@ def client_calls_of(request: LLMRequest) -> tuple[ToolCall, ...]:
 def answer_of(caller: Caller, instance: AgentInstance, request: LLMRequest) -> ChatOut:
     """Rebuild the answer of a stored turn for the caller; call it inside the tenant context."""
     answer, shown = _whole_answer_of(request), shown_to(caller, instance)
-    return answer.model_copy(
-        update={name: None for name in ("model", "usage", "cost") if not getattr(shown, name)}
-    )
+    hidden = {name: None for name in ("model", "usage", "cost") if not getattr(shown, name)}
+    return replace(answer, **hidden)
 
 
 def _whole_answer_of(request: LLMRequest) -> ChatOut:

@@ -26,7 +26,7 @@ from agents.config.versions.current import (
     known_config,
 )
 from agents.costs.estimate import cost_estimate
-from agents.costs.own_prices import prices_for
+from agents.costs.own_prices import OwnPrices
 from agents.models import AgentInstance, ConfigDraft
 from agents.runtime.conversation import has_unanswered, without_refused
 from agents.runtime.output import InvalidSchema, require_usable
@@ -286,16 +286,16 @@ def _store_sections(account_id: UUID, sections: prompts.Sections) -> None:
         prompts.store_sections(account_id, sections)
 
 
-def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTurn:
+def turn_row(plan: TurnPlan, instance: AgentInstance, own: OwnPrices, key: Key | None) -> OpenTurn:
     """Return the row of the planned turn."""
     caller, limits, run, asked = plan.limits.caller, plan.limits, plan.run, plan.asked
     is_staff = caller.kind == CallerKind.STAFF
     provider, _, model = run.models[0].partition(":")
-    estimate = cost_estimate(run, prices_for(instance, caller.account_slug))
+    estimate = cost_estimate(run, own)
     return OpenTurn(
         account_id=caller.account_id,
         account_slug=caller.account_slug,
-        agent_instance_id=instance.pk,
+        agent_instance_id=instance.id,
         agent_instance_slug=instance.instance_slug,
         agent_type=instance.agent_type,
         config_version_id=plan.current.version_id,

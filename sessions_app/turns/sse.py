@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import NamedTuple, Self
 
+import msgspec
 from django.http import StreamingHttpResponse
 
 from accounts.auth.decorators import as_problem
@@ -137,7 +138,7 @@ async def encode(
             event_id = str(Place(characters, others)) if done is None else ERROR_ID
             yield frame(event_id, "error", _error(problem))
     if done is not None:
-        yield frame(DONE_ID, "done", done.model_dump_json())
+        yield frame(DONE_ID, "done", msgspec.json.encode(done).decode())
 
 
 async def encode_replay(earlier: Replay) -> AsyncIterator[bytes]:
@@ -145,7 +146,7 @@ async def encode_replay(earlier: Replay) -> AsyncIterator[bytes]:
         yield frame(str(Place(len(text), 0)), "message", text)
     if earlier.problem is not None:
         yield frame(ERROR_ID, "error", _error(earlier.problem))
-    yield frame(DONE_ID, "done", earlier.answer.model_dump_json(exclude={"response"}))
+    yield frame(DONE_ID, "done", msgspec.json.encode(earlier.answer.done).decode())
 
 
 def _error(problem: Problem) -> str:

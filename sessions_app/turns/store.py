@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +13,6 @@ from uuid import UUID
 
 import msgspec
 from django.db import DatabaseError, IntegrityError
-from django.utils import timezone
 from msgspec.structs import replace
 
 from accounts.limits import quotas
@@ -177,7 +176,7 @@ async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called
             "app_open_turns",
             storable_json(turn),
             # Turns of one batch count under the same limits.
-            batch_key=(turn.agent_instance_id, tuple(rate.subject for rate in turn.rates)),
+            batch_key=(turn.agent_instance_id, tuple([rate.subject for rate in turn.rates])),
             order=turn.idempotency_key or "",
         )
     except IntegrityError as error:
@@ -227,13 +226,17 @@ async def settle(turn: SettleTurn) -> Settled | None:
 
 async def _settle_what_is_accepted(turn: SettleTurn) -> tuple[Answer, SettleTurn]:
     """Settle in full, else without the calls' details, else without the answer's text."""
-    *forms, last = _forms(turn)
-    for form in forms:
+    forms = _forms(turn)
+    form = next(forms)
+    while True:
         try:
             return await _settle(form), form
         except DatabaseError as error:
-            if is_unavailable(error) or _sqlstate(error) == SQLState.SETTLED_BEFORE:
+            is_final = is_unavailable(error) or _sqlstate(error) == SQLState.SETTLED_BEFORE
+            less = None if is_final else next(forms, None)
+            if less is None:
                 raise
+            form = less
             # Not the error's own text, which may quote the answer.
             logger.error(  # noqa: TRY400
                 "Turn %s is settled with less: the database refuses its data (%s, %s)",
@@ -241,7 +244,6 @@ async def _settle_what_is_accepted(turn: SettleTurn) -> tuple[Answer, SettleTurn
                 type(error).__name__,
                 _sqlstate(error),
             )
-    return await _settle(last), last
 
 
 def _forms(turn: SettleTurn) -> Iterator[SettleTurn]:
@@ -310,7 +312,7 @@ def _observe(turn: Turn) -> None:
 
 
 async def _settle_turn(turn: Turn) -> None:
-    now, last_used = timezone.now(), turn.instance.last_used_at
+    now, last_used = datetime.now(UTC), turn.instance.last_used_at
     note_use = last_used is None or now - last_used >= LAST_USED_STEP
     settled = await settle(turn.as_settled(note_use=note_use))
     if settled is None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -72,8 +73,9 @@ async def _close() -> None:
 
 def summary(answer: ChatOut) -> str:
     """Return one line: the model, the tokens, the cost and the time of the turn."""
-    usage, total = answer.usage, answer.cost and answer.cost.total
-    cost = "cost unknown" if total is None else f"${total.normalize():f}" if total else "free"
+    usage, total = answer.usage, answer.cost.total if answer.cost is not None else None
+    dollars = None if total is None else Decimal(total)
+    cost = "cost unknown" if dollars is None else f"${dollars.normalize():f}" if dollars else "free"
     tokens = "tokens unknown"
     if usage is not None:
         about = "about " if usage.estimated else ""

@@ -38,7 +38,7 @@ def recorded_model_call(call: ModelCall, own: OwnPrices = NO_PRICES) -> dict[str
     price = pricing.price(call, own)
     cost = None if price.total_cost is None else str(price.total_cost)
     found: dict[str, Any] = msgspec.to_builtins(call)
-    return found | {"total_cost": cost, "cost_source": price.source.value}
+    return found | {"total_cost": cost, "cost_source": price.source}
 
 
 def time_to_first_token_ms(calls: Iterable[ModelCall]) -> int | None:

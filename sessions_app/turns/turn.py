@@ -34,7 +34,7 @@ from salient.database import MaybeDone, in_database, storable
 from salient.observability import genai, tracing
 from salient.observability.context import note_turn
 from sessions_app.api.schemas import ChatOut, CostOut, DoneOut, UsageOut
-from sessions_app.background.cancellation import cancellable
+from sessions_app.background.cancellation import Cancellable
 from sessions_app.background.event_log import EventLog
 from sessions_app.inputs import exchanges
 from sessions_app.inputs.turn_input import TurnInput
@@ -69,12 +69,12 @@ class Turn:
     run: Run
     reservation: Reservation
     answer_id: UUID
+    # The prices that the account or the installation has set itself.
+    own_prices: OwnPrices
     started: float = field(default_factory=time.monotonic)
     status: CompletionStatus = CompletionStatus.RUNNING
     error_code: str = ""
     latency_ms: int = 0
-    # The prices that the account or the installation has set itself.
-    own_prices: OwnPrices = field(init=False)
     # False when the rows could not be written: the outcome then names no message.
     stored: bool = True
     # False when the caller wants no text to be kept.
@@ -86,9 +86,6 @@ class Turn:
     # Each with the number of calls that it was computed from.
     _price: tuple[int, Price] | None = None
     _usage: tuple[int, UsageOut] | None = None
-
-    def __post_init__(self) -> None:
-        self.own_prices = prices_for(self.instance, self.caller.account_slug)
 
     def end(self, status: CompletionStatus, error_code: str = "") -> None:
         self.status, self.error_code = status, error_code
@@ -108,7 +105,7 @@ class Turn:
     def uses(self) -> AgentUse:
         """What the turn depends on besides its caller."""
         connections = tuple(self.run.request.connections.values())
-        return AgentUse(self.caller.account_id, self.instance.pk, connections)
+        return AgentUse(self.caller.account_id, self.instance.id, connections)
 
     @property
     def finish_reason(self) -> str | None:
@@ -145,12 +142,12 @@ class Turn:
         status = self.status if self.stored else CompletionStatus.ERROR
         shown = shown_by(self.current.effective.config, self.caller)
         return {
-            "status": status.value,
+            "status": status,
             "session_id": self.session_id,
             "message_id": self.answer_id if self.has_message else None,
             "llm_request_id": self.request_id,
             "model": storable(self.model) if shown.model else None,
-            "finish_reason": storable(self.finish_reason),
+            "finish_reason": self.finish_reason,
             "usage": self.usage() if shown.usage else None,
             "cost": CostOut.of(self.price()) if shown.cost else None,
             "config_version": self.current.effective.digest[:12],
@@ -169,7 +166,7 @@ class Turn:
         usage, price, kept = self.usage(), self.price(), self.keeps_texts
         return store.SettleTurn(
             account_id=self.caller.account_id,
-            agent_instance_id=self.instance.pk,
+            agent_instance_id=self.instance.id,
             session_id=self.session_id,
             request_id=self.request_id,
             config_version_id=self.current.version_id,
@@ -266,7 +263,9 @@ async def _record(plan: TurnPlan, instance: AgentInstance) -> None:
 
 
 async def _opened(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> Turn:
-    caller, row = plan.limits.caller, turn_row(plan, instance, key)
+    caller = plan.limits.caller
+    prices = prices_for(instance, caller.account_slug)
+    row = turn_row(plan, instance, prices, key)
     try:
         opened = await heartbeat.open_turn(row, plan.limits)
     except BudgetExceeded as problem:
@@ -288,6 +287,7 @@ async def _opened(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> T
         run=Run(run),
         reservation=opened.reservation,
         answer_id=plan.answer_id,
+        own_prices=prices,
         keeps_texts=plan.asked.store,
     )
 
@@ -310,7 +310,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
         async with aclosing(_events(turn)) as events:
             with (
                 Watch(turn.caller, turn.uses) as watch,
-                cancellable(turn.caller.account_id, turn.request_id, watch),
+                Cancellable(turn.caller.account_id, turn.request_id, watch),
             ):
                 while (event := await watch.next(events)) is not None:
                     yield event

@@ -90,7 +90,7 @@ def known_config(account_slug: str, instance: AgentInstance) -> CurrentConfig | 
         effective = load(*instance.folder_in(account_slug), override=instance.override)
     except ConfigError:
         return None
-    digest, version_id = _serving.get(instance.pk) or ("", None)
+    digest, version_id = _serving.get(instance.id) or ("", None)
     if version_id is None or digest != effective.digest or effective.config.names_connection:
         return None
     return CurrentConfig(effective, version_id)

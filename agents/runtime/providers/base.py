@@ -218,8 +218,8 @@ class Provider(Protocol):
 class RegisteredProvider:
     """One entry of a module's `PROVIDERS`, found by the name that models have before the colon.
 
-    The functions get the model's name without its provider. `problem` says in one sentence why the
-    model cannot be used on this machine; None means that it can. `exists` says whether a
+    The functions get the model's name without its provider. `find` returns the provider, or says in
+    one sentence why the model cannot be used on this machine. `exists` says whether a
     configuration may name the model at all, also one that is written for another machine.
     `describe` says what the model is good for, in a sentence that anybody may read. One of the
     `key_variables` of the environment holds the key. `model_prefixes` serve the hint for a model
@@ -228,14 +228,18 @@ class RegisteredProvider:
     """
 
     name: str
-    make: Callable[[], Provider]
-    problem: Callable[[str], str | None]
+    find: Callable[[str], Provider | str]
     exists: Callable[[str], bool] = lambda _: True
     describe: Callable[[str], str] | None = None
     key_variables: tuple[str, ...] = ()
     model_prefixes: tuple[str, ...] = ()
     is_free: bool = False
     close: Callable[[], Awaitable[None]] | None = None
+
+    def problem(self, model: str) -> str | None:
+        """Return why the model cannot be used on this machine; None where it can."""
+        found = self.find(model)
+        return found if isinstance(found, str) else None
 
 
 def finish_reason(word: str) -> str:

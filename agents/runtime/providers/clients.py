@@ -10,6 +10,7 @@ from salient.security.ssrf import plain_session, safe_session
 
 type Clients = dict[asyncio.AbstractEventLoop, aiohttp.ClientSession]
 
+_plain_session = partial(plain_session, ttl_dns_cache=300)
 _sessions: Clients = {}
 _safe_sessions: Clients = {}
 
@@ -20,7 +21,7 @@ def client() -> aiohttp.ClientSession:
     Each call sets its own connect timeout; the run applies the other timeouts. The number of
     calls at once is limited by the accounts' limits, not here.
     """
-    return _shared(_sessions, partial(plain_session, ttl_dns_cache=300))
+    return _shared(_sessions, _plain_session)
 
 
 def safe_client() -> aiohttp.ClientSession:

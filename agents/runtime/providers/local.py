@@ -72,7 +72,8 @@ _addresses: dict[str, Address] = {}
 
 
 def _server(address: Address) -> OpenAICompatible:
-    return OpenAICompatible(ENDPOINT, address.url, address.key)
+    streams = ENDPOINT.settings.streams
+    return OpenAICompatible(ENDPOINT, address.url, address.key, streams=streams)
 
 
 async def _was_replaced(model: str, address: Address) -> bool:
@@ -108,8 +109,7 @@ def _ensure(model: str) -> Address:
 PROVIDERS = (
     RegisteredProvider(
         name=LOCAL,
-        make=LocalModel,
-        problem=local_models.problem,
+        find=lambda model: local_models.problem(model) or LocalModel(),
         exists=local_models.LOCAL_MODELS.__contains__,
         describe=local_models.describe,
         model_prefixes=("smollm", "qwen"),

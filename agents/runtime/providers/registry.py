@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 
 from agents.runtime.discovery import by_name, declared
 from agents.runtime.errors import UnknownModel
@@ -67,17 +68,25 @@ def find_provider(
     `connections` are the account's own servers, by their names.
     """
     name, _, own_name = model.partition(":")
-    problem = model_problem(model)
-    if problem is None and (connected := connection_name(name)) is not None:
-        connection = (connections or {}).get(connected)
-        if connection is not None:
-            return ConnectedServer(connection), name, own_name
-        problem = f'The account has no connection "{connected}".'
-    if problem is None and (provider := _find(name)) is not None:
-        return provider.make(), name, own_name
-    error = UnknownModel(problem or _unknown_provider(name))
+    found = _naming_problem(model) or _provider_or_problem(name, own_name, connections or {})
+    if not isinstance(found, str):
+        return found, name, own_name
+    error = UnknownModel(found)
     log_failure(name, own_name, error)
     raise error
+
+
+def _provider_or_problem(
+    name: str, own_name: str, connections: Mapping[str, Connection]
+) -> Provider | str:
+    if (connected := connection_name(name)) is None:
+        provider = _find(name)
+        return provider.find(own_name) if provider else _unknown_provider(name)
+    if not is_connection_name(connected):
+        return _CONNECTION_NAMING
+    if (connection := connections.get(connected)) is not None:
+        return ConnectedServer(connection)
+    return f'The account has no connection "{connected}".'
 
 
 def model_problem(model: str) -> str | None:
@@ -110,6 +119,7 @@ def _find(name: str) -> RegisteredProvider | None:
     return openai_provider(endpoint) if endpoint else None
 
 
+@lru_cache(maxsize=1024)
 def _naming_problem(model: str) -> str | None:
     name, colon, own_name = model.partition(":")
     if colon and name and own_name.strip():

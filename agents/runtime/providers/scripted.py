@@ -209,8 +209,7 @@ def _seconds(options: dict[str, list[str]], name: str) -> float:
 PROVIDERS = (
     RegisteredProvider(
         name=SCRIPTED,
-        make=Scripted,
-        problem=problem,
+        find=lambda model: problem(model) or Scripted(),
         exists=lambda model: problem(model) is None,
         describe=lambda _: DESCRIPTION,
         model_prefixes=("echo",),

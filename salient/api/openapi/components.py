@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args
 
 import msgspec
 from pydantic import TypeAdapter
@@ -60,7 +61,12 @@ class Components:
     """The schemas of all types of these operations; `schemas` are the named ones."""
 
     def __init__(self, operations: Iterable[ApiOperation]) -> None:
-        wanted = {pair for each in operations for pair in types_of(each.operation)}
+        wanted = {
+            (part, direction)
+            for each in operations
+            for kind, direction in types_of(each.operation)
+            for part in _parts(kind)
+        }
         described = sorted(wanted, key=lambda pair: (str(pair[0]), pair[1]))
         structs = [kind for kind, _ in described if _is_struct(kind)]
         others = [pair for pair in described if not _is_struct(pair[0])]
@@ -83,7 +89,8 @@ class Components:
 
     def schema(self, kind: Any, direction: Direction) -> Schema:
         """Return the type's schema: a reference when the type has a name."""
-        return self._found[kind, direction]
+        schemas = [self._found[part, direction] for part in _parts(kind)]
+        return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
     def resolved(self, kind: Any, direction: Direction) -> Schema:
         """Return the schema itself, also of a type with a name."""
@@ -130,6 +137,12 @@ def types_of(operation: Operation) -> Iterator[tuple[Any, Direction]]:
             yield answer, "out"
     for problem in problems_of(operation):
         yield from ((kind, "out") for kind in problem.extensions.values())
+
+
+def _parts(kind: Any) -> tuple[Any, ...]:
+    """Return the types of a union with structs, which Pydantic does not describe; else the type."""
+    parts = get_args(kind) if isinstance(kind, UnionType) else ()
+    return parts if any(map(_is_struct, parts)) else (kind,)
 
 
 def _is_struct(kind: Any) -> bool:

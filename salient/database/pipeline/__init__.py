@@ -75,7 +75,11 @@ class PipelinePool:
 
     def submit(self, call: PendingCall) -> None:
         """Send it now or in its turn; it is executed even if its caller no longer waits."""
-        self._queues.setdefault(call.queue_key, deque()).append(call)
+        key = call.queue_key
+        if (waiting := self._queues.get(key)) is None:
+            self._queues[key] = deque((call,))
+        else:
+            waiting.append(call)
         self._schedule_send()
 
     def _schedule_send(self) -> None:
@@ -256,13 +260,16 @@ async def execute(*statements: Statement) -> str:
     when something fails. Raises Django's database errors.
     """
     circuit.refuse()
-    call = PendingCall(statements, asyncio.get_running_loop().create_future())
-    _pool().submit(call)
+    loop = asyncio.get_running_loop()
+    call = PendingCall(statements, loop.create_future())
+    _pool(loop).submit(call)
     answer: str = await call.answer
     return answer
 
 
-async def call_batched(*statements: Statement, batch_key: Hashable, order: str = "") -> Answer:
+def call_batched(
+    *statements: Statement, batch_key: Hashable, order: str = ""
+) -> asyncio.Future[Answer]:
     """Run statements whose last value is an element of a JSON array; the last one returns Answers.
 
     Calls with equal `batch_key` that wait for a connection are sent as one transaction, with all
@@ -271,23 +278,22 @@ async def call_batched(*statements: Statement, batch_key: Hashable, order: str =
     A batch is sorted by `order`, so that two transactions lock the same rows in one order.
     """
     circuit.refuse()
-    before = tuple((text, *values) for text, values in statements[:-1])
-    text, values = statements[-1]
+    *earlier, (text, values) = statements
+    before = tuple([(text, *values) for text, values in earlier])
+    loop = asyncio.get_running_loop()
     call = PendingCall(
         statements,
-        asyncio.get_running_loop().create_future(),
+        loop.create_future(),
         batch_key=(batch_key, text, *values[:-1], before),
         context=before or None,
         order=order,
     )
-    _pool().submit(call)
-    answer: Answer = await call.answer
-    return answer
+    _pool(loop).submit(call)
+    return call.answer
 
 
-def _pool() -> PipelinePool:
+def _pool(loop: asyncio.AbstractEventLoop) -> PipelinePool:
     """Return the pool of the running event loop."""
-    loop = asyncio.get_running_loop()
     pool = _pools.get(loop)
     if pool is None:
         for ended in [other for other in _pools if other.is_closed()]:

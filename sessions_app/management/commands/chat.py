@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
@@ -62,7 +63,8 @@ class Command(ReportingCommand):
             sys.exit(INTERRUPTED)
         if not quiet:
             self._note(summary(answer))
-        return answer.model_dump(mode="json")
+        found: dict[str, Any] = msgspec.to_builtins(answer)
+        return found
 
     def _talk(self, runner: asyncio.Runner, conversation: Conversation) -> None:
         """Send message after message until the input ends (Ctrl-D)."""

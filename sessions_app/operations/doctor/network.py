@@ -96,13 +96,14 @@ def _asking(endpoint: Endpoint) -> Look:
 async def _ask(endpoint: Endpoint) -> Finding:
     """Ask a server of the environment for its list of models, which costs nothing."""
     # Without a user and password, which some addresses hold.
-    host = urlsplit(endpoint.url).netloc.rpartition("@")[2]
-    headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+    found = endpoint.settings
+    host = urlsplit(found.url).netloc.rpartition("@")[2]
+    headers = {"Authorization": f"Bearer {found.key}"} if found.key else {}
     limit = aiohttp.ClientTimeout(total=SECONDS)
     try:
         async with (
             plain_session() as client,
-            client.get(f"{endpoint.url}/models", headers=headers, timeout=limit) as answer,
+            client.get(f"{found.url}/models", headers=headers, timeout=limit) as answer,
         ):
             status = answer.status
     except TimeoutError:
@@ -138,7 +139,7 @@ def _addresses() -> Iterable[tuple[str, bool]]:
     models = models_in_use()
     for name in {each.model.partition(":")[0] for each in models}:
         if connection_name(name) is None and (endpoint := find_endpoint(name)) is not None:
-            yield endpoint.url, False
+            yield endpoint.settings.url, False
     wanted = {each.account_id for each in models}
     with platform_context():
         rows = ProviderConnection.objects.filter(account_id__in=wanted, suspended_reason="")

@@ -55,7 +55,7 @@ class Frame:
             "config_version": self.done.config_version,
         }
         if self.done.cost is not None:
-            extra["cost"] = cast(Cost, self.done.cost.model_dump(mode="json"))
+            extra["cost"] = cast(Cost, msgspec.to_builtins(self.done.cost))
         return extra
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
+
+import msgspec
 
 from sessions_app.api.schemas import DoneOut
 from sessions_app.protocols.openai.types import Cost
@@ -37,4 +39,6 @@ class Outcome(TypedDict):
 
 
 def outcome_of(done: DoneOut) -> Outcome:
-    return cast(Outcome, done.model_dump(mode="json", exclude={"response"}))
+    outcome: dict[str, Any] = msgspec.to_builtins(done)
+    outcome.pop("response", None)
+    return cast(Outcome, outcome)

@@ -37,8 +37,7 @@ from agents.runtime.providers.scripted import Scripted
 PROVIDERS = (
     RegisteredProvider(
         name="throw-away",
-        make=Scripted,
-        problem=lambda model: None if model == "echo" else "There is only echo.",
+        find=lambda model: Scripted() if model == "echo" else "There is only echo.",
         model_prefixes=("throwing",),
     ),
 )

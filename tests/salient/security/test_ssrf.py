@@ -12,6 +12,7 @@ from unittest import mock
 import aiohttp
 from aiohttp import web
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.streams import StreamReader
 from django.test import SimpleTestCase, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -361,6 +362,17 @@ class ChunkedAnswerTests(SimpleTestCase):
 
         self.assertEqual(body, b"x" * 800)
         self.assertLess(parsed.call_count, 10)
+
+    async def test_chunks_that_came_together_are_read_together(self) -> None:
+        read = StreamReader._read_nowait_chunk
+        with mock.patch.object(
+            StreamReader, "_read_nowait_chunk", autospec=True, side_effect=read
+        ) as reads:
+            async with self.answer([b"x" * 20] * 40) as response:
+                body = await response.read()
+
+        self.assertEqual(body, b"x" * 800)
+        self.assertLess(reads.call_count, 10)
 
     async def test_a_reader_that_comes_late_gets_all_of_a_large_answer(self) -> None:
         async with self.answer([b"x" * 1_000] * 4_000) as response:

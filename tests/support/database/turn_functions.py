@@ -17,6 +17,7 @@ from accounts.limits import quotas
 from accounts.models import Account
 from accounts.tenancy.context import tenant_context
 from agents.config.versions.current import current_config
+from agents.costs.own_prices import NO_PRICES
 from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
 from agents.runtime.run import Run
@@ -49,7 +50,7 @@ class TurnFunctions:
             limits = quotas.limits_of(replace(self.caller, **caller))
         asked = TurnInput(message=message, session_id=session)
         turn_plan = plan.TurnPlan(current, limits, current.run_request((), stream=True), asked)
-        row = asdict(plan.turn_row(turn_plan, self.instance, None))
+        row = asdict(plan.turn_row(turn_plan, self.instance, NO_PRICES, None))
         return row | {"most_messages": 10, "rates": [asdict(rate) for rate in row["rates"]]}
 
     def opened(self, *wanted: dict[str, Any]) -> list[dict[str, Any]]:
@@ -71,6 +72,7 @@ class TurnFunctions:
             Run(current.run_request((), stream=True)),
             quotas.reservation([], Decimal(opened["reserved"])),
             uuid7(),
+            NO_PRICES,
         )
         turn.run.calls.extend(calls)
         turn.end(CompletionStatus.COMPLETE)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -180,8 +179,7 @@ def _installed(package: str) -> bool:
 def _registered(name: str, provider: NativeProvider) -> RegisteredProvider:
     return RegisteredProvider(
         name=name,
-        make=partial(Native, name),
-        problem=lambda _: problem(name),
+        find=lambda _: problem(name) or Native(name),
         key_variables=provider.keys,
         model_prefixes=provider.model_prefixes,
         close=close,

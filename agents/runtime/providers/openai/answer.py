@@ -6,7 +6,7 @@ or in another type than OpenAI does, are declared with `Any`.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -129,18 +129,25 @@ def is_done(data: bytes) -> bool:
     return data.strip().removeprefix(_DATA).strip(b' "').upper() == DONE
 
 
-def plain_text(data: bytes) -> str:
-    """Return the text of a chunk that is nothing but a piece of text; else empty: decode it.
+def plain_texts(events: Sequence[tuple[bytes, bytes]], first: int) -> list[str]:
+    """Return the texts of the events from `first` on that are nothing but a piece of text each.
 
-    Of such a chunk it is all that `decode` and what reads its answer would find.
+    Of such an event a text is all that `decode` and what reads its answer would find. The events
+    end with the first other one, which is to be decoded.
     """
-    if len(data) > _SMALL_BYTES:
-        return ""
+    texts: list[str] = []
     try:
-        chunk = _decode_plain(data)
+        for place in range(first, len(events)):
+            name, data = events[place]
+            if name or len(data) > _SMALL_BYTES:
+                break
+            text = _decode_plain(data).choices[0].delta.content
+            if not text:
+                break
+            texts.append(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""
-    return chunk.choices[0].delta.content
+        return texts
+    return texts
 
 
 def decode(data: bytes) -> list[Answer]:

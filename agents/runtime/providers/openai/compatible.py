@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
+from functools import lru_cache
 
 import aiohttp
 import aiohttp.http_exceptions
@@ -42,12 +43,19 @@ class OpenAICompatible:
     supports_tools = True
     supports_attachments = True
 
-    def __init__(self, endpoint: Endpoint, url: str, key: str) -> None:
+    def __init__(self, endpoint: Endpoint, url: str, key: str, *, streams: bool = True) -> None:
         self.endpoint = endpoint
         self.url = url
         self.key = key.strip()
+        self.streams = streams
         # An answer that comes in one piece has no first token before its last.
-        self.least_first_token_timeout = 0.0 if endpoint.streams else math.inf
+        self.least_first_token_timeout = 0.0 if streams else math.inf
+        self._chat_url = f"{url}/chat/completions"
+        self._headers = {"Content-Type": "application/json"}
+        if self.key:
+            self._headers["Authorization"] = f"Bearer {self.key}"
+        if not endpoint.keep_alive:
+            self._headers["Connection"] = "close"
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         try:
@@ -90,11 +98,11 @@ class OpenAICompatible:
         """Send the request; again without the optional fields that the server refuses."""
         known = adaptation = adaptation_for(self.url, request.model)
         for repeats_left in range(MOST_REPEATS, -1, -1):
-            body = adaptation.apply(wire.request_body(request, self.endpoint))
+            body = adaptation.apply(wire.request_body(request, self.endpoint, streams=self.streams))
             response = await self._connect(request, wire.encode(body))
-            refused = await _refused(response)
-            if refused is None:
+            if response.status in SUCCESSES:
                 break
+            refused = await _refused(response)
             repeatable = repeats_left and response.status in STATUSES
             following = adaptation.after(body, refused) if repeatable else None
             if following is None:
@@ -109,28 +117,26 @@ class OpenAICompatible:
     async def _connect(self, request: ModelRequest, body: bytes) -> aiohttp.ClientResponse:
         if not is_header_value(self.key):
             raise ProviderAuth(f"the key {NO_KEY}")
-        headers = {"Content-Type": "application/json"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        if not self.endpoint.keep_alive:
-            headers["Connection"] = "close"
         try:
             return await self.client().post(
-                f"{self.url}/chat/completions",
+                self._chat_url,
                 data=body,
-                headers=headers,
+                headers=self._headers,
                 # A redirect could carry the key and the conversation to any other host.
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None, connect=request.connect_timeout),
+                timeout=_timeout(request.connect_timeout),
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ProviderUnavailable(f"no connection: {error!r}") from error
 
 
-async def _refused(response: aiohttp.ClientResponse) -> str | None:
-    """The body of a refusal; None where the server answers."""
-    if response.status in SUCCESSES:
-        return None
+@lru_cache(maxsize=256)
+def _timeout(connect: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect)
+
+
+async def _refused(response: aiohttp.ClientResponse) -> str:
+    """The body of a refusal."""
     async with response:
         return (await _error_body(response)).decode(errors="replace")
 

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 YES = frozenset({"", "true", "yes", "on", "1"})
@@ -13,6 +14,19 @@ NO_KEY = (
     "an invisible one or one that is not ASCII."
 )
 PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
+
+
+class EndpointSettings(NamedTuple):
+    """What the environment says of a server: its address, its key, and whether it streams."""
+
+    url: str
+    key: str
+    stream: str
+
+    @property
+    def streams(self) -> bool:
+        """Whether the server can stream its answers; it is asked to stream unless this is false."""
+        return self.stream not in NO
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +45,23 @@ class Endpoint:
 
     @property
     def key_variable(self) -> str:
-        return f"{_variable(self.name)}_API_KEY"
+        return _variables(self.name).key
 
     @property
     def url_variable(self) -> str:
-        return f"{_variable(self.name)}_BASE_URL"
+        return _variables(self.name).url
 
     @property
     def stream_variable(self) -> str:
-        return f"{_variable(self.name)}_STREAM"
+        return _variables(self.name).stream
 
     @property
-    def stream_setting(self) -> str:
-        return os.environ.get(self.stream_variable, "").strip().lower()
-
-    @property
-    def streams(self) -> bool:
-        """Whether the server can stream its answers; it is asked to stream unless this is false."""
-        return self.stream_setting not in NO
-
-    @property
-    def key(self) -> str:
-        return os.environ.get(self.key_variable, "").strip()
-
-    @property
-    def url(self) -> str:
-        return (os.environ.get(self.url_variable, "").strip() or self.base_url).rstrip("/")
+    def settings(self) -> EndpointSettings:
+        """What the environment says at this moment."""
+        read, names = os.environ.get, _variables(self.name)
+        url = read(names.url, "").strip() or self.base_url
+        stream = read(names.stream, "").strip().lower()
+        return EndpointSettings(url.rstrip("/"), read(names.key, "").strip(), stream)
 
 
 KNOWN = {
@@ -94,7 +99,7 @@ def find_endpoint(name: str) -> Endpoint | None:
     if not PROVIDER_NAME.fullmatch(name):
         return None
     other = Endpoint(name, "", needs_key=False)
-    return other if other.url else None
+    return other if other.settings.url else None
 
 
 def is_header_value(text: str) -> bool:
@@ -102,22 +107,20 @@ def is_header_value(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def endpoint_problem(endpoint: Endpoint) -> str | None:
+def endpoint_problem(endpoint: Endpoint, found: EndpointSettings) -> str | None:
     """Why no call can be made, in a sentence for whoever runs the service."""
-    url = endpoint.url
-    if not _is_http(url):
+    if not _is_http(found.url):
         return f"{endpoint.url_variable} is not an http(s) URL."
-    if endpoint.stream_setting not in YES | NO:
+    if found.stream not in YES | NO:
         return f"{endpoint.stream_variable} must be true or false."
-    if not is_header_value(endpoint.key):
+    if not is_header_value(found.key):
         return f"{endpoint.key_variable} {NO_KEY}"
     # A server of one's own, at another address, may need no key.
-    if endpoint.needs_key and url == endpoint.base_url and not endpoint.key:
+    if endpoint.needs_key and found.url == endpoint.base_url and not found.key:
         return f"{endpoint.key_variable} is not set, which the provider {endpoint.name} needs."
     return None
 
 
-@lru_cache(maxsize=256)
 def _is_http(url: str) -> bool:
     # urlsplit drops line ends and tabs, wherever they are.
     if not url.isprintable() or " " in url:
@@ -131,5 +134,7 @@ def _is_http(url: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _variable(name: str) -> str:
-    return name.upper().replace("-", "_")
+def _variables(name: str) -> EndpointSettings:
+    """Return the names of the variables that hold the settings."""
+    prefix = name.upper().replace("-", "_")
+    return EndpointSettings(f"{prefix}_BASE_URL", f"{prefix}_API_KEY", f"{prefix}_STREAM")

@@ -4,7 +4,7 @@ A stream of events, a whole answer, a whole answer within a stream and one JSON 
 read in the same way. What is read is bounded in bytes, calls and thoughts.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from agents.runtime.errors import ProviderProtocol, RunError
 from agents.runtime.events import TextDelta
@@ -19,7 +19,7 @@ from agents.runtime.providers.openai.answer import (
     TooLarge,
     decode,
     is_done,
-    plain_text,
+    plain_texts,
     text_of,
 )
 from agents.runtime.providers.openai.provider_data import ProviderData
@@ -126,30 +126,17 @@ class Reading:
         else:
             self.fault = error
 
-    def _read_events(self, events: Iterable[tuple[bytes, bytes]]) -> ModelEvent | None:
+    def _read_events(self, events: Sequence[tuple[bytes, bytes]]) -> ModelEvent | None:
         texts: list[str] = []
+        place = 0
         try:
-            for name, data in events:
-                if len(data) <= DONE_LENGTH and is_done(data):
-                    self.done = self.is_complete = True
-                    break
-                if name:
-                    if name in PINGS:
-                        continue
-                    if name == b"error" and data:
-                        raise error_inside(data)
-                elif plain := self._plain_text(data):
-                    texts.append(plain)
-                    continue
-                # Without a blank line before it, [DONE] is the last line of an event.
-                read = data.removesuffix(DONE)
-                for answer in _decode(read):
-                    text = self._take_answer(answer)
-                    if text is not None:
-                        texts.append(text)
-                if len(read) < len(data):
-                    self.done = self.is_complete = True
-                    break
+            while place < len(events) and not self.done:
+                if plain := self._plain_texts(events, place):
+                    texts += plain
+                    place += len(plain)
+                else:
+                    self._take_event(*events[place], texts)
+                    place += 1
         except RunError as error:
             self._fail(error)
         text = texts[0] if len(texts) == 1 else "".join(texts)
@@ -157,17 +144,36 @@ class Reading:
             return TextDelta(text)
         return PROGRESS if texts else None
 
-    def _plain_text(self, data: bytes) -> str:
-        """Return the text of a chunk that holds nothing else: empty for any other."""
+    def _plain_texts(self, events: Sequence[tuple[bytes, bytes]], first: int) -> list[str]:
+        """Return the texts of the next events that hold nothing else; none where another comes."""
         if self.finish_reason or self._not_plain > MOST_NOT_PLAIN:
-            return ""
-        text = plain_text(data)
-        if text:
-            self._not_plain = 0
-            self._has_text = self._has_text or not text.isspace()
-        else:
+            return []
+        texts = plain_texts(events, first)
+        if not texts:
             self._not_plain += 1
-        return text
+            return texts
+        self._not_plain = 0
+        if not self._has_text:
+            self._has_text = not "".join(texts).isspace()
+        return texts
+
+    def _take_event(self, name: bytes, data: bytes, texts: list[str]) -> None:
+        """Read any event, and add its text."""
+        if len(data) <= DONE_LENGTH and is_done(data):
+            self.done = self.is_complete = True
+            return
+        if name in PINGS:
+            return
+        if name == b"error" and data:
+            raise error_inside(data)
+        # Without a blank line before it, [DONE] is the last line of an event.
+        read = data.removesuffix(DONE)
+        for answer in _decode(read):
+            text = self._take_answer(answer)
+            if text is not None:
+                texts.append(text)
+        if len(read) < len(data):
+            self.done = self.is_complete = True
 
     def _take_answer(self, answer: Answer) -> str | None:
         if len(answer.usage):

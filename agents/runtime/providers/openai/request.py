@@ -19,9 +19,9 @@ from agents.runtime.providers.openai.endpoints import Endpoint
 encode = msgspec.json.encode
 
 
-def request_body(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
-    # Read from the environment.
-    streams = endpoint.streams
+def request_body(
+    request: ModelRequest, endpoint: Endpoint, *, streams: bool = True
+) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": request.model,
         "messages": list(_messages(request)),

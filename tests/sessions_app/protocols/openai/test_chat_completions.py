@@ -518,6 +518,12 @@ class ContentTests(CompletionFixtures):
             (await self.refused(400, self.message(image)))["code"], "unsupported_content"
         )
 
+    async def test_a_file_may_be_as_large_as_the_settings_say(self) -> None:
+        # Larger than the bodies that Django reads of a form.
+        answer = await self.ask(HELLO, metadata={}, unknown="x" * 3_000_000)
+
+        self.assertEqual(answer.status, 200, answer.body[:500])
+
     @override_settings(MAX_FILES_BODY_BYTES=1024)
     async def test_a_body_that_is_too_large_has_the_same_form(self) -> None:
         error = await self.refused(413, self.message({"type": "text", "text": "x" * 2000}))

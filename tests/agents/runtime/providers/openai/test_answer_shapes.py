@@ -226,7 +226,7 @@ class ReadByWhatCameTests(ShapeTestCase):
             ("maybe", "MOCK_STREAM must be true or false."),
         ):
             with mock.patch.dict(os.environ, {"MOCK_STREAM": value}):
-                self.assertEqual(endpoint_problem(endpoint), problem)
+                self.assertEqual(endpoint_problem(endpoint, endpoint.settings), problem)
 
     async def test_a_page_is_no_answer_whatever_it_is_called(self) -> None:
         for body in (b"<html>\n\n<h1>Bad gateway</h1>", b"<!DOCTYPE html>", b"  <?xml?>"):

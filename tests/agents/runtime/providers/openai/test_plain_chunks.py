@@ -8,7 +8,7 @@ from unittest import TestCase, mock
 
 from agents.runtime.events import TextDelta
 from agents.runtime.providers.openai import reading as reading_module
-from agents.runtime.providers.openai.answer import plain_text
+from agents.runtime.providers.openai.answer import plain_texts
 from agents.runtime.providers.openai.reading import MOST_NOT_PLAIN, Reading
 
 HEAD = {"id": "c-1", "created": 1, "model": "m", "object": "chat.completion.chunk"}
@@ -58,20 +58,36 @@ NOT_PLAIN = (
 
 class PlainChunkTests(TestCase):
     def test_the_text_of_a_plain_chunk(self) -> None:
-        found = [plain_text(data) for data in PLAIN]
+        events = [(b"", data) for data in PLAIN]
 
-        self.assertEqual(found, ["hello", " ü 語 ", "a", "a", "a"])
+        self.assertEqual(plain_texts(events, 0), ["hello", " ü 語 ", "a", "a", "a"])
+        self.assertEqual(plain_texts(events, 3), ["a", "a"])
 
     def test_anything_else_is_read_in_full(self) -> None:
         for data in NOT_PLAIN:
             with self.subTest(data[:120]):
-                self.assertEqual(plain_text(data), "")
+                self.assertEqual(plain_texts([(b"", data)], 0), [])
+                self.assertEqual(plain_texts([(b"", PLAIN[0]), (b"", data)], 0), ["hello"])
+
+    def test_an_event_with_a_name_is_read_in_full(self) -> None:
+        self.assertEqual(plain_texts([(b"error", PLAIN[0])], 0), [])
+
+    def test_what_is_no_plain_chunk_ends_a_row_of_them_and_another_row_may_follow(self) -> None:
+        thought = chunk({"content": "b", "reasoning": "c"})
+        rows = (PLAIN[0], PLAIN[2], thought, PLAIN[2], PLAIN[2], b"[DONE]", PLAIN[2])
+        read = Reading()
+
+        self.assertEqual(
+            read.take(b"".join(b"data: " + data + b"\n\n" for data in rows)),
+            TextDelta("helloabaa"),
+        )
+        self.assertTrue(read.done)
 
     def test_a_plain_chunk_says_what_it_says_when_read_in_full(self) -> None:
         for data in PLAIN:
             event = b"data: " + data + b"\n\n"
             quick, full = Reading(), Reading()
-            with mock.patch.object(reading_module, "plain_text", return_value=""):
+            with mock.patch.object(reading_module, "plain_texts", return_value=[]):
                 expected = full.take(event)
             with self.subTest(data):
                 self.assertEqual(quick.take(event), expected)
@@ -82,7 +98,7 @@ class PlainChunkTests(TestCase):
         events = b"".join(
             b"data: " + chunk({"content": "a", "reasoning": "b"}) + b"\n\n" for _ in range(20)
         )
-        with mock.patch.object(reading_module, "plain_text", return_value="") as tried:
+        with mock.patch.object(reading_module, "plain_texts", return_value=[]) as tried:
             read = Reading().take(events)
 
         self.assertEqual(read, TextDelta("a" * 20))
