@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -59,7 +59,8 @@ LONGEST_CLASS_SECONDS = 120
 _not_run = pytest.StashKey[list[str]]()
 # The class, or the module, of the last test that began.
 _begun = pytest.StashKey[object]()
-_render, _render_partial = Template._render, PartialTemplate._render
+_render: Callable[[Template, Context], str] = Template._render  # type: ignore[attr-defined]
+_render_partial = PartialTemplate._render  # type: ignore[attr-defined]
 _shipped = tempfile.TemporaryDirectory()
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("suite", deadline=None)

@@ -135,7 +135,15 @@ CLOCKS = {"now", "today", "utcnow"}
 
 def clock_reads(path: Path) -> list[int]:
     """Return the lines that read the clock while the file is imported."""
-    later = {
+    reads = [
+        node
+        for node in nodes(path)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in CLOCKS
+    ]
+    # Few files read it at all, and walking through the functions of the others takes seconds.
+    later = reads and {
         id(inner)
         for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
@@ -143,14 +151,7 @@ def clock_reads(path: Path) -> list[int]:
         for body in (node.body if isinstance(node.body, list) else [node.body])
         for inner in ast.walk(body)
     }
-    return [
-        node.lineno
-        for node in nodes(path)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in CLOCKS
-        and id(node) not in later
-    ]
+    return [node.lineno for node in reads if id(node) not in later]
 
 
 def named_templates(text: str) -> set[str]:

@@ -100,7 +100,10 @@ DECLARING = {"settings.py", "values.py"}
 
 def read_names(path: Path) -> Iterator[tuple[str, ast.expr | None]]:
     """Give each environment variable that the file reads by a literal name, with its default."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    text = path.read_text()
+    # Reading the syntax of every file takes long, and few have what is looked for.
+    tree = ast.parse(text if path.name in DECLARING or "environ" in text else "")
+    for node in ast.walk(tree):
         match node:
             case ast.Call(
                 func=ast.Attribute(value=value), args=[ast.Constant(value=str(name)), *_]

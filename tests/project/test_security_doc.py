@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 from django.test import SimpleTestCase
@@ -15,6 +16,7 @@ PAGE = ROOT / "docs/security.md"
 PROMISES = [*map(str, range(1, 36))]
 
 
+@cache
 def names_of(path: Path) -> set[str]:
     """Return the names of a file's tests as pytest collects them: Class::test."""
     return {

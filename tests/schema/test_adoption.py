@@ -632,6 +632,7 @@ class BetweenTests(RefusalCase):
         run_sql("newest.sql")
         run_sql("newest_rows.sql")
 
+    @quick_migrate()
     def test_each_is_carried_and_the_oldest_there_and_back(self) -> None:
         self.assertEqual(("d7f01eb864b8", *[*self.BACK][::-1][1:]), TENANCY_REVISIONS[:-1])
         for revision, statements in self.BACK.items():
