@@ -452,7 +452,7 @@ class IsolationMachineTests(TestCase):
             )
         )
         self.enterContext(mock.patch("sessions_app.turns.turn.billable_cost", return_value=COST))
-        self.enterContext(AsyncSingleThreadContext())
+        self.enterContext(AsyncSingleThreadContext())  # type: ignore[no-untyped-call]
         ThreeAccounts.start = Start()
         ThreeAccounts.start.three_accounts()
         run_state_machine_as_test(

@@ -214,7 +214,7 @@ _UNCACHED = "rate_states"
 _prepared: WeakSet[Any] = WeakSet()
 
 
-def _execute(statement: str, *values: object) -> list[Any]:
+def _execute(statement: str, *values: UUID) -> list[tuple[Any, ...]]:
     """Execute a prepared statement."""
     with connection.cursor() as cursor:
         if connection.connection not in _prepared:
@@ -222,12 +222,12 @@ def _execute(statement: str, *values: object) -> list[Any]:
             cursor.execute(f"PREPARE writes AS {_writes_query()}")
             _prepared.add(connection.connection)
         cursor.execute(statement, values or None)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def _writes_query() -> str:
     cached = {table for table in tenant_tables() if table != _UNCACHED}
-    return f"SELECT {_sum_of_writes(cached)}, {_sum_of_writes({_UNCACHED})}"  # noqa: S608
+    return f"SELECT {_sum_of_writes(cached)}, {_sum_of_writes({_UNCACHED})}"
 
 
 def _sum_of_writes(tables: Iterable[str]) -> str:

@@ -116,7 +116,7 @@ class IsolationTestCase(TestCase):
         cls.enterClassContext(high_rates())
         # Thousands of calls are made; a thread for the event loop of each would take as long as
         # many an answer.
-        cls.enterClassContext(AsyncSingleThreadContext())
+        cls.enterClassContext(AsyncSingleThreadContext())  # type: ignore[no-untyped-call]
         super().setUpClass()
 
     @classmethod
