@@ -15,7 +15,7 @@ from django.test import Client, TestCase
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.members.support_access import open_access
-from accounts.models import Account
+from accounts.models import Account, User
 from accounts.tenancy.context import platform_context
 from tests.sessions_app.admin_fixtures import address, make_one_of_each
 from tests.support.isolation.accounts import rolled_back
@@ -57,10 +57,16 @@ def routes() -> Iterator[tuple[str, str, set[str]]]:
 
 
 class HostileTests(TestCase):
+    rows: dict[type[Model], Any]
+    root: User
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        cls.rows = make_one_of_each()
+        cls.root = make_root(email="root@example.com")
+
     def setUp(self) -> None:
-        self.rows = make_one_of_each()
         self.client = Client(raise_request_exception=False)
-        self.root = make_root(email="root@example.com")
         self.client.force_login(self.root)
 
     def addresses(self) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, get_args
 
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from salient.api.limits import BodyTooSlow, UnknownHost
-from salient.api.openapi.routes import ApiOperation
+from salient.api.openapi.routes import ApiOperation, api_operations
 from salient.api.operations import EventStream, Operation, Text
 from salient.api.problems import BodyTooLarge, Problem
 from salient.api.problems.server_refusals import REFUSALS
@@ -96,6 +97,15 @@ class Components:
         """Return the schema itself, also of a type with a name."""
         schema = self.schema(kind, direction)
         return self.schemas[schema["$ref"].removeprefix(REF)] if "$ref" in schema else schema
+
+
+@cache
+def all_components() -> Components:
+    """Return the schemas of all types of the API.
+
+    To make them takes longer than all else in a document, which takes what it uses of them.
+    """
+    return Components(api_operations())
 
 
 PROBLEM: Schema = {

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from salient.api.openapi.components import REF, Components, Schema, answers_of, problems_of, used
+from salient.api.openapi.components import (
+    REF,
+    Components,
+    Schema,
+    all_components,
+    answers_of,
+    problems_of,
+    used,
+)
 from salient.api.openapi.headers import ANSWER_HEADERS, PARAMETERS, REQUEST_HEADERS
 from salient.api.openapi.routes import ApiOperation
 from salient.api.operations import EventStream, Operation, Text
@@ -49,7 +57,7 @@ def build(
 ) -> dict[str, Any]:
     """Return the document of these operations; `prefix` is the part of paths that `server` has."""
     chosen = list(operations)
-    writer = _Writer(Components(chosen), security, prefix)
+    writer = _Writer(all_components(), security, prefix)
     paths: dict[str, Any] = {}
     for each in chosen:
         item = paths.setdefault(each.path.removeprefix(prefix), {})

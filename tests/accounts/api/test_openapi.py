@@ -64,6 +64,14 @@ class DocumentTests(SimpleTestCase):
         self.assertEqual([name for name, count in ids.items() if count > 1], [])
         self.assertEqual([each["operationId"] for each in found if not each["summary"]], [])
 
+    def test_a_type_has_the_same_name_in_every_document(self) -> None:
+        whole = document()["components"]["schemas"]
+        for scope in Scope.values:
+            with self.subTest(scope):
+                few = [each for each in api_operations() if each.operation.scope == scope]
+                found = build(few, SECURITY, server="/")["components"]["schemas"]
+                self.assertEqual({name: whole.get(name) for name in found}, found)
+
     def test_its_version_is_the_projects(self) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import AsyncSingleThreadContext, async_to_sync
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group
@@ -114,6 +114,9 @@ class IsolationTestCase(TestCase):
         folder = cls.enterClassContext(TemporaryDirectory())
         cls.enterClassContext(override_settings(AGENT_CONFIG_DIR=Path(folder), DEMO=True))
         cls.enterClassContext(high_rates())
+        # Thousands of calls are made; a thread for the event loop of each would take as long as
+        # many an answer.
+        cls.enterClassContext(AsyncSingleThreadContext())  # type: ignore[no-untyped-call]
         super().setUpClass()
 
     @classmethod

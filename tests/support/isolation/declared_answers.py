@@ -175,7 +175,7 @@ def _is_object(schema: Mapping[str, Any]) -> bool:
 
 
 @cache
-def _document() -> dict[str, Any]:
+def document() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(json.dumps(build(api_operations(), SECURITY, server="/")))
     return found
 
@@ -184,7 +184,7 @@ def _document() -> dict[str, Any]:
 def _closed_schemas() -> dict[str, Any]:
     """Return all schemas with no further members, but the one that others extend."""
     found = {}
-    for name, schema in _document()["components"]["schemas"].items():
+    for name, schema in document()["components"]["schemas"].items():
         is_open = name == "Problem" or "properties" not in schema
         found[name] = schema if is_open else {"unevaluatedProperties": False, **schema}
     return found
@@ -196,14 +196,13 @@ def responses() -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
 
     The schema of a stream is those of its events; None stands for a text.
     """
-    document = _document()
-    shared = document["components"]["responses"]
+    shared = document()["components"]["responses"]
     return {
         (path, method): {
             status: _content(shared, response)
             for status, response in operation["responses"].items()
         }
-        for path, item in document["paths"].items()
+        for path, item in document()["paths"].items()
         for method, operation in item.items()
     }
 
