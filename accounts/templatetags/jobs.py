@@ -47,8 +47,8 @@ def _row(
     """Write one row: it depends on what it is given alone, and there are few of them."""
     heading: str = name
     if address:
-        current = mark_safe(' aria-current="page"' if is_here else "")
-        heading = format_html('<a href="{}"{}>{}</a>', address, current, name)
+        here = '<a href="{}" aria-current="page">{}</a>'
+        heading = format_html(here if is_here else '<a href="{}">{}</a>', address, name)
     label = f"{group}-{model}"
     adds = '<a href="{}" class="addlink" aria-describedby="{}">Add</a>'
     return format_html(
