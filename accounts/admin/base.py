@@ -378,9 +378,7 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
         context = self.detail(request, row) | (extra_context or {})
         return self.render_page(request, self.detail_template, headers=NO_STORE, **context)
 
-    def render_change_form(
-        self, request: HttpRequest, context: Any, *given: Any, **more: Any
-    ) -> HttpResponse:
+    def render_change_form(self, request: Any, context: Any, *given: Any, **more: Any) -> Any:
         """Show Django's own page of the row that it has read, unless something is needed before."""
         row = more.get("obj")
         refused = self.refuse_row(request, row) if row is not None else None

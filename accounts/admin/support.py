@@ -69,9 +69,7 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
             return redirect("admin:accounts_account_changelist")
         return support_access.reason_page(request, form.cleaned_data["account"].pk, form)
 
-    def render_change_form(
-        self, request: HttpRequest, context: Any, *given: Any, **more: Any
-    ) -> HttpResponse:
+    def render_change_form(self, request: Any, context: Any, *given: Any, **more: Any) -> Any:
         access = more["obj"]
         may_end = support_access.state_of(access) == "open" and self._may_end(request, access)
         return super().render_change_form(request, context | {"may_end": may_end}, *given, **more)

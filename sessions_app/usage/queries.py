@@ -119,7 +119,7 @@ class Figures:
 
     def __add__(self, other: Figures) -> Figures:
         sums = map(add, _sums_of(self), _sums_of(other))
-        return Figures(*sums, buckets=_added(self.buckets, other.buckets))
+        return Figures(*(*sums, _added(self.buckets, other.buckets)))
 
 
 NOTHING = Figures()
@@ -181,7 +181,7 @@ def summed(
     grouped = rows.values(*columns).annotate(**sums, **counts).order_by(*columns)
     width, end = len(columns), len(columns) + len(sums)
     return {
-        row[:width] if width > 1 else row[0]: Figures(*row[width:end], buckets=row[end:])
+        row[:width] if width > 1 else row[0]: Figures(*(*row[width:end], row[end:]))
         for row in grouped.values_list(*columns, *sums, *counts)
     }
 

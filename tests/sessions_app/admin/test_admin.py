@@ -112,6 +112,22 @@ class EveryPageTests(TestCase):
         self.assertEqual(ours - set(admin.site._registry), passing | shown)
         self.assertEqual(set(admin.site._registry), set(self.rows))
 
+    def test_the_menu_and_the_lists_have_the_addresses_of_the_routes(self) -> None:
+        page = self.get(reverse("admin:index"))
+
+        shown = {
+            each["model"]: each for group in page.context["app_list"] for each in group["models"]
+        }
+        self.assertEqual(set(shown), set(self.rows))
+        for model, key in self.rows.items():
+            with self.subTest(model=model):
+                self.assertEqual(shown[model]["admin_url"], address(model, "changelist"))
+                adds = address(model, "add") if model in ADDED else None
+                self.assertEqual(shown[model]["add_url"], adds)
+                listed = self.get(address(model, "changelist")).context["cl"]
+                row = model._default_manager.model(pk=key)
+                self.assertEqual(listed.url_for_result(row), address(model, "change", key))
+
     def test_lists_searches_and_forms_answer(self) -> None:
         for model, key in self.rows.items():
             pages = {address(model, "changelist"): 200, address(model, "change", key): 200}
