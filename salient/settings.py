@@ -246,6 +246,8 @@ MAILERS = env.one(
 DEFAULT_FROM_EMAIL = env.one("DEFAULT_FROM_EMAIL", values.sender, default="salient@localhost")
 
 LANGUAGE_CODE = "en"
+# Every text is English: Django would look each of them up in a catalogue that translates none.
+USE_I18N = False
 FORMAT_MODULE_PATH = "salient.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -154,10 +154,22 @@ class PlatformModelAdmin[M: Model](NamedLookups[M], BoundedList[M]):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> M | None:
-        row: Any = super().get_object(request, object_id, from_field)
-        if row is not None:
-            row.as_read = {field.attname: vars(row).get(field.attname) for field in self._columns()}
-        return cast("M | None", row)
+        """Return the row of a page by its id: `to_field_allowed` allows no other column."""
+        if (row := self._row(request, object_id)) is not None:
+            values = {field.attname: vars(row).get(field.attname) for field in self._columns()}
+            row.as_read = values  # type: ignore[attr-defined]
+        return row
+
+    def detail_rows(self, request: HttpRequest) -> QuerySet[M]:
+        """Return the rows with what the page of one shows, of other tables as well."""
+        rows, related = self.get_queryset(request), self.list_select_related
+        return rows.select_related(*related) if isinstance(related, list | tuple) else rows
+
+    def _row(self, request: HttpRequest, key: str) -> M | None:
+        try:
+            return self.detail_rows(request).get(pk=key)
+        except (ObjectDoesNotExist, ValidationError, ValueError):
+            return None
 
     def save_form(self, request: HttpRequest, form: Any, change: Any) -> Any:
         """Keep the values of fields that were sent unchanged: a widget may know less of them.
@@ -339,10 +351,6 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
     forbidden = frozenset({"add", "change", "delete"})
     detail_template = ""
 
-    def detail_rows(self, request: HttpRequest) -> QuerySet[M]:
-        """Return the rows with what a detail page shows of them."""
-        return self.get_queryset(request)
-
     def detail(self, request: HttpRequest, row: M) -> dict[str, Any]:
         """Return the context of the detail page, its `title` included."""
         raise NotImplementedError
@@ -357,6 +365,8 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
         """Show the row's detail page, or Django's own with its fields."""
         if request.method == "POST":
             raise PermissionDenied
+        if not self.detail_template:
+            return super().change_view(request, object_id, form_url, extra_context)
         row = self._row(request, unquote(object_id))
         if row is None:
             return self.no_such_row(request, object_id)
@@ -365,16 +375,14 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
         refused = self.refuse_row(request, row)
         if refused is not None:
             return refused
-        if not self.detail_template:
-            return super().change_view(request, object_id, form_url, extra_context)
         context = self.detail(request, row) | (extra_context or {})
         return self.render_page(request, self.detail_template, headers=NO_STORE, **context)
 
-    def _row(self, request: HttpRequest, key: str) -> M | None:
-        try:
-            return self.detail_rows(request).get(pk=key)
-        except (ObjectDoesNotExist, ValidationError):
-            return None
+    def render_change_form(self, request: Any, context: Any, *given: Any, **more: Any) -> Any:
+        """Show Django's own page of the row that it has read, unless something is needed before."""
+        row = more.get("obj")
+        refused = self.refuse_row(request, row) if row is not None else None
+        return refused or super().render_change_form(request, context, *given, **more)
 
 
 def way_back(request: HttpRequest, otherwise: str) -> str:

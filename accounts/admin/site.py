@@ -15,6 +15,8 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.functional import cached_property
+from django.utils.text import capfirst
 
 from accounts.admin import registry
 from accounts.auth import attempts
@@ -64,24 +66,22 @@ class SalientAdminSite(admin.AdminSite):
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Page]:
         """Return the pages by group; for an app's own page, the groups that it is in."""
         groups: dict[str, Page] = {
-            name: {
-                "name": name,
-                "app_label": name.lower(),
-                "apps": set(),
-                "app_url": "",
-                "has_module_perms": True,
-                "models": [],
-            }
+            name: {"name": name, "app_label": name.lower(), "apps": set(), "models": []}
             for name in GROUPS
         }
-        apps = super().get_app_list(request)
-        pages = [(app["app_label"], page) for app in apps for page in app["models"]]
-        for label, page in sorted(pages, key=lambda each: self.menu_of(each[1]["model"])[1]):
-            group = groups[self.menu_of(page["model"])[0]]
-            group["apps"].add(label)
-            group["models"].append(page)
-        shown = [group for group in groups.values() if group["models"]]
-        return [group for group in shown if app_label is None or app_label in group["apps"]]
+        first = reverse("admin:index", current_app=self.name)
+        for model, page in self._in_order:
+            if (shown := _in_menu(page, request, list_address(first, model))) is not None:
+                group = groups[page.menu_group]
+                group["apps"].add(model._meta.app_label)
+                group["models"].append(shown)
+        filled = [group for group in groups.values() if group["models"]]
+        return [group for group in filled if app_label is None or app_label in group["apps"]]
+
+    @cached_property
+    def _in_order(self) -> list[tuple[type[Model], Any]]:
+        """The models and their pages in the menu's order; all are registered before a request."""
+        return sorted(self._registry.items(), key=lambda each: _place(*each))
 
     def app_index(
         self, request: HttpRequest, app_label: str, extra_context: Page | None = None
@@ -137,6 +137,42 @@ class SalientAdminSite(admin.AdminSite):
         if request.method == "POST" and isinstance(request.user, User):
             attempts.try_login(request, request.user.email)
         return super().password_change(request, extra_context)
+
+
+def list_address(first: str, model: type[Model]) -> str:
+    """Return the address of a model's list below the admin's first page, as Django makes it.
+
+    Its own reverse() tries what it has anew for each page of the menu and each row of a list.
+    """
+    return f"{first}{model._meta.app_label}/{model._meta.model_name}/"
+
+
+def _place(model: type[Model], page: Any) -> tuple[int, str, str]:
+    app = str(model._meta.app_config.verbose_name).lower()
+    return page.menu_place, app, _menu_name(model)
+
+
+def _menu_name(model: type[Model]) -> str:
+    return capfirst(str(model._meta.verbose_name_plural))
+
+
+def _in_menu(page: Any, request: HttpRequest, address: str) -> Page | None:
+    """Return what the menu shows of a model's pages; None for who has no right to any of them.
+
+    Only the rights that decide something are asked for.
+    """
+    if not page.has_module_permission(request):
+        return None
+    may_see, may_add = page.has_view_or_change_permission(request), page.has_add_permission(request)
+    if not (may_see or may_add or page.has_delete_permission(request)):
+        return None
+    return {
+        "model": page.model,
+        "name": _menu_name(page.model),
+        "object_name": page.model._meta.object_name,
+        "admin_url": address if may_see else None,
+        "add_url": f"{address}add/" if may_add else None,
+    }
 
 
 def environment() -> Page:

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 
-from accounts.admin.base import Extra, RecordAdmin, way_back
+from accounts.admin.base import RecordAdmin, way_back
 from accounts.admin.formatting import row_address
 from accounts.members import support_access
 from accounts.members.staff_roles import StaffRole, register_rights
@@ -69,17 +69,13 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
             return redirect("admin:accounts_account_changelist")
         return support_access.reason_page(request, form.cleaned_data["account"].pk, form)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
-    ) -> HttpResponse:
-        access = self.get_object(request, object_id)
-        may_end = access is not None and support_access.state_of(access) == "open"
-        may_end = may_end and self._may_end(request, access)
-        context = {**(extra_context or {}), "may_end": may_end}
-        return super().change_view(request, object_id, form_url, context)
+    def render_change_form(self, request: Any, context: Any, *given: Any, **more: Any) -> Any:
+        access = more["obj"]
+        may_end = support_access.state_of(access) == "open" and self._may_end(request, access)
+        return super().render_change_form(request, context | {"may_end": may_end}, *given, **more)
 
-    def _may_end(self, request: HttpRequest, access: SupportAccess | None) -> bool:
-        own = access is not None and access.user_id == cast(User, request.user).pk
+    def _may_end(self, request: HttpRequest, access: SupportAccess) -> bool:
+        own = access.user_id == cast(User, request.user).pk
         return own or request.user.has_perm("accounts.change_supportaccess")
 
     def end_view(self, request: HttpRequest, object_id: Any) -> HttpResponse:

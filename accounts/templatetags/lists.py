@@ -34,17 +34,29 @@ def head(header: dict[str, Any], cl: Any) -> SafeString:
 
 
 @register.simple_tag
-def cells(cl: Any, headers: Iterable[dict[str, Any]], row: Iterable[SafeString]) -> SafeString:
-    """Return the cells of a row as Django wrote them, each with its column's name."""
-    return mark_safe("".join(_cells(cl, headers, row)))  # noqa: S308 - Django escaped the cells
-
-
-def _cells(cl: Any, headers: Iterable[dict[str, Any]], row: Iterable[SafeString]) -> Iterator[str]:
+def columns(cl: Any, headers: Iterable[dict[str, Any]]) -> list[tuple[str, bool]]:
+    """Return of each column the attribute that names it, and whether it holds amounts."""
     numbers = _numbers(cl)
-    for name, header, cell in zip(cl.list_display, headers, row, strict=False):
-        tag, _, rest = _with_class(cell, is_number=name in numbers).partition(" ")
-        label = "" if name == "action_checkbox" else capfirst(strip_tags(str(header["text"])))
-        yield f'{tag} data-label="{conditional_escape(label)}" {rest}'
+    return [
+        (f'data-label="{conditional_escape(_label(name, header))}"', name in numbers)
+        for name, header in zip(cl.list_display, headers, strict=False)
+    ]
+
+
+@register.simple_tag
+def cells(columns: Iterable[tuple[str, bool]], row: Iterable[SafeString]) -> SafeString:
+    """Return the cells of a row as Django wrote them, each with its column's name."""
+    return mark_safe("".join(_cells(columns, row)))  # noqa: S308 - Django escaped the cells
+
+
+def _cells(columns: Iterable[tuple[str, bool]], row: Iterable[SafeString]) -> Iterator[str]:
+    for (label, is_number), cell in zip(columns, row, strict=False):
+        tag, _, rest = _with_class(cell, is_number=is_number).partition(" ")
+        yield f"{tag} {label} {rest}"
+
+
+def _label(name: str, header: dict[str, Any]) -> str:
+    return "" if name == "action_checkbox" else capfirst(strip_tags(str(header["text"])))
 
 
 def _with_class(html: str, *, is_number: bool) -> SafeString:

@@ -73,6 +73,7 @@ def _meanings() -> dict[str, str]:
     return found
 
 
+@cache
 def all_help() -> dict[str, ErrorHelp]:
     """Return the help with every code that a turn may be stored with."""
     found = {error.code: ErrorHelp.of(error) for error in _errors()}

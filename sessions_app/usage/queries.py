@@ -118,8 +118,8 @@ class Figures:
         return percentile(self.buckets, share)
 
     def __add__(self, other: Figures) -> Figures:
-        sums = dict(zip(SUMS, map(add, _sums_of(self), _sums_of(other)), strict=True))
-        return Figures(**sums, buckets=_added(self.buckets, other.buckets))
+        sums = map(add, _sums_of(self), _sums_of(other))
+        return Figures(*(*sums, _added(self.buckets, other.buckets)))
 
 
 NOTHING = Figures()
@@ -178,18 +178,17 @@ def summed(
     places = range(LATENCY_BUCKETS if latency else 0)
     sums = {f"sum_{name}": Sum(name) for name in SUMS}
     counts = {f"bucket_{i}": Sum(f"latency_buckets__{i}") for i in places}
-    found: dict[Any, Figures] = {}
-    for row in rows.values(*columns).annotate(**sums, **counts).order_by(*columns):
-        key = tuple(row[name] for name in columns)
-        found[key if len(key) > 1 else key[0]] = Figures(
-            **{name: row[f"sum_{name}"] for name in SUMS},
-            buckets=tuple(row[f"bucket_{i}"] for i in places),
-        )
-    return found
+    grouped = rows.values(*columns).annotate(**sums, **counts).order_by(*columns)
+    width, end = len(columns), len(columns) + len(sums)
+    return {
+        row[:width] if width > 1 else row[0]: Figures(*(*row[width:end], row[end:]))
+        for row in grouped.values_list(*columns, *sums, *counts)
+    }
 
 
 def total(found: Mapping[Any, Figures]) -> Figures:
-    return sum(found.values(), NOTHING)
+    figures = iter(found.values())
+    return sum(figures, next(figures, NOTHING))
 
 
 def by_day(found: Mapping[date, Figures], days: Days) -> list[tuple[date, Figures]]:

@@ -19,13 +19,14 @@ from django.views.decorators.http import require_safe
 from accounts.admin.base import RecordAdmin
 from accounts.admin.lists.bounded import in_time
 from accounts.admin.lists.filters import FilterForm
+from accounts.admin.lists.row_links import LinkedList
 from accounts.audit.csv_export import Columns, Export, Right, csv_response, note_export
 from salient.cursor import Cursor, newer, older
 
 BEFORE, AFTER = "before", "after"
 
 
-class KeysetChangeList(ChangeList):
+class KeysetChangeList(LinkedList):
     """One page of rows, the newest first; one more row is read to know whether there are more."""
 
     model_admin: KeysetAdmin[Any]

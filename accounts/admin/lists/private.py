@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.admin.views.main import ChangeListSearchForm as SearchForm
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
@@ -20,6 +20,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, QueryDict
 
 from accounts.admin.lists.bounded import in_time
+from accounts.admin.lists.row_links import LinkedList
 from salient.ids import parse_uuid
 from salient.security.encryption import SecretUnreadable, conceal, reveal
 
@@ -103,7 +104,7 @@ class OpenedSearch(SearchForm):
         return self.cleaned_data
 
 
-class SearchedList(ChangeList):
+class SearchedList(LinkedList):
     """A list of Django's whose pages, orders and filters pass an encrypted search on.
 
     It reads and counts within bounds, and says so where they are reached.

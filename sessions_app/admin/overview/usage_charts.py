@@ -64,20 +64,24 @@ def charts(
     account_id: UUID | None = None,
 ) -> dict[str, Any]:
     """Return what the template of the charts shows, for all accounts or for one."""
+    rows = links(days, account_id)
     drawn = [
-        spend_chart(models, days, account_id),
-        requests_chart(found, days, account_id),
-        latency_chart(found, days, account_id),
-        tokens_chart(found, days, account_id),
+        spend_chart(models, days, rows, account_id),
+        requests_chart(found, days, rows, account_id),
+        latency_chart(found, days, rows),
+        tokens_chart(found, days, rows),
     ]
     is_empty = all(chart.is_empty for chart in drawn)
     return {"charts": drawn, "table": None if is_empty else Table(drawn)}
 
 
 def spend_chart(
-    found: Mapping[tuple[date, str], Figures], days: Days, account_id: UUID | None = None
+    found: Mapping[tuple[date, str], Figures],
+    days: Days,
+    rows: list[str],
+    account_id: UUID | None = None,
 ) -> Chart:
-    """Draw the spend per day by model; `found` is by (day, model)."""
+    """Draw the spend per day by model; `found` is by (day, model), `rows` are the `links`."""
     models = largest(by_day_and(found), MODELS, OTHERS)
     series = [
         Series(
@@ -92,7 +96,7 @@ def spend_chart(
     unknown = sum(figures.unpriced for figures in found.values())
     note = f"Without {count(unknown)} requests whose cost is unknown." if unknown else ""
     return Chart(
-        "spend", f"Spend {per(days)} by model", names(days), series, money, links(days, account_id),
+        "spend", f"Spend {per(days)} by model", names(days), series, money, rows,
         note=note, axis=money_on_axis, all_rows=requests_page(days.first, days.last, account_id),
     )  # fmt: skip
 
@@ -101,34 +105,34 @@ def _spent(figures: Figures) -> float | None:
     return None if figures.known_cost is None else float(figures.known_cost)
 
 
-def requests_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> Chart:
+def requests_chart(
+    found: ByDay, days: Days, rows: list[str], account_id: UUID | None = None
+) -> Chart:
     series = [
         Series("ok", _values(found, days, lambda each: each.requests - each.failed), "s0"),
         Series("failed", _values(found, days, lambda each: each.failed), "failed", FAILED),
     ]
     return Chart(
-        "requests", f"Requests {per(days)}", names(days), series, count, links(days, account_id),
+        "requests", f"Requests {per(days)}", names(days), series, count, rows,
         all_rows=requests_page(days.first, days.last, account_id),
     )  # fmt: skip
 
 
-def latency_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> Chart:
+def latency_chart(found: ByDay, days: Days, rows: list[str]) -> Chart:
     series = [
         Series("p50", _values(found, days, lambda each: each.percentile(0.5)), "s0"),
         Series("p95", _values(found, days, lambda each: each.percentile(0.95)), "s2"),
     ]
-    return Chart(
-        "latency", "Latency", names(days), series, duration, links(days, account_id), lines=True
-    )
+    return Chart("latency", "Latency", names(days), series, duration, rows, lines=True)
 
 
-def tokens_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> Chart:
+def tokens_chart(found: ByDay, days: Days, rows: list[str]) -> Chart:
     series = [
         Series("read", _values(found, days, lambda each: each.input_tokens), "s0"),
         Series("written", _values(found, days, lambda each: each.output_tokens), "s1"),
     ]
     title = f"Tokens {per(days)}"
-    return Chart("tokens", title, names(days), series, compact, links(days, account_id))
+    return Chart("tokens", title, names(days), series, compact, rows)
 
 
 def _values(

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Model
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils.html import escape
 
 from accounts.members.support_access import open_access
@@ -26,6 +27,7 @@ from accounts.models import (
     Membership,
     RateState,
     RefusalDay,
+    SupportAccess,
     User,
 )
 from accounts.tenancy.context import platform_context
@@ -111,6 +113,33 @@ class EveryPageTests(TestCase):
         passing = {RateState, AttemptRate, ServerProcess, TurnCancellation, TurnEventBatch}
         self.assertEqual(ours - set(admin.site._registry), passing | shown)
         self.assertEqual(set(admin.site._registry), set(self.rows))
+
+    def test_the_menu_and_the_lists_have_the_addresses_of_the_routes(self) -> None:
+        page = self.get(reverse("admin:index"))
+
+        shown = {
+            each["model"]: each for group in page.context["app_list"] for each in group["models"]
+        }
+        self.assertEqual(set(shown), set(self.rows))
+        for model, key in self.rows.items():
+            with self.subTest(model=model):
+                self.assertEqual(shown[model]["admin_url"], address(model, "changelist"))
+                adds = address(model, "add") if model in ADDED else None
+                self.assertEqual(shown[model]["add_url"], adds)
+                listed = self.get(address(model, "changelist")).context["cl"]
+                self.assertEqual(
+                    listed.url_for_result(model(pk=key)), address(model, "change", key)
+                )
+
+    def test_a_row_is_read_once_for_its_page(self) -> None:
+        for model in (AuditEntry, SupportAccess):
+            with self.subTest(model=model), CaptureQueriesContext(connection) as queries:
+                self.get(address(model, "change", self.rows[model]))
+
+            read = [
+                each["sql"] for each in queries if f'FROM "{model._meta.db_table}"' in each["sql"]
+            ]
+            self.assertEqual(len(read), 1, read)
 
     def test_lists_searches_and_forms_answer(self) -> None:
         for model, key in self.rows.items():
