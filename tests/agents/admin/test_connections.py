@@ -33,7 +33,7 @@ class ConnectionAdminTests(TestCase):
         address = reverse("admin:agents_providerconnection_change", args=[row.pk])
         return self.client.post(address, {"base_url": URL, "key": ""} | fields)
 
-    def agent(self, slug: str, override: dict[str, str]) -> AgentInstance:
+    def agent(self, slug: str, override: dict[str, Any]) -> AgentInstance:
         agent = make_instance(self.account, slug)
         with platform_context():
             AgentInstance.objects.filter(pk=agent.pk).update(override=override)

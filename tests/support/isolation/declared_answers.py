@@ -210,13 +210,13 @@ def responses() -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
 @cache
 def declared_headers() -> dict[tuple[str, str], dict[str, set[str]]]:
     """Return by path and method: each status with the names of its headers in lower case."""
-    shared = _document()["components"]["responses"]
+    shared = document()["components"]["responses"]
     return {
         (path, method): {
             status: {name.lower() for name in _whole(shared, response).get("headers", ())}
             for status, response in operation["responses"].items()
         }
-        for path, item in _document()["paths"].items()
+        for path, item in document()["paths"].items()
         for method, operation in item.items()
     }
 
