@@ -39,6 +39,7 @@ HEADERS_OF: dict[int, tuple[str, ...]] = {
     HTTPStatus.CONFLICT: ("Retry-After",),
     HTTPStatus.PRECONDITION_FAILED: ("ETag",),
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
+    HTTPStatus.BAD_GATEWAY: ("Retry-After",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
 }
 JSON, PROBLEM_JSON = "application/json", "application/problem+json"
@@ -142,15 +143,15 @@ class _Writer:
 
     def _answers(self, operation: Operation, *, as_openai: bool) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        headers = [
-            *_headers(operation.problems, as_openai=as_openai),
+        own = [
             *operation.answer_headers,
             *(["Idempotency-Replayed"] if "Idempotency-Key" in operation.headers else []),
         ]
         for status, answer in answers_of(operation):
+            headers = _headers(operation.problems, status=status, as_openai=as_openai)
             response = found.setdefault(
                 str(int(status)),
-                {"description": HTTPStatus(status).phrase, "headers": _described(headers)},
+                {"description": HTTPStatus(status).phrase, "headers": _described(headers + own)},
             )
             if answer is not None:
                 media_type, content = self._content(operation, answer)
@@ -259,9 +260,7 @@ def without_null(schema: Schema) -> Schema:
     return {**given, "anyOf": kinds} if kinds else given
 
 
-def _headers(
-    problems: Sequence[type[Problem]], *, status: int = HTTPStatus.OK, as_openai: bool
-) -> list[str]:
+def _headers(problems: Sequence[type[Problem]], *, status: int, as_openai: bool) -> list[str]:
     """Return the names of an answer's headers; those of limits come where there are limits.
 
     A problem that routes share has them too: it may come before or after the call is counted, and

@@ -28,6 +28,7 @@ _HEALTH = ("healthz", "readyz", "metrics")
 _GENERAL = {
     "allow",
     "cache-control",
+    "connection",
     "content-length",
     "content-security-policy",
     "content-type",
