@@ -61,7 +61,8 @@ def build(
     writer = _Writer(all_components(), security, prefix)
     paths: dict[str, Any] = {}
     for each in chosen:
-        item = paths.setdefault(each.path.removeprefix(prefix), {})
+        path = each.path.removeprefix(prefix)
+        item = paths.setdefault(path, {}) if path else paths.setdefault(*_root(server, prefix))
         item[each.method.lower()] = writer.operation(each)
     components = {
         "schemas": {},
@@ -79,6 +80,15 @@ def build(
         "paths": paths,
         "components": components,
     }
+
+
+def _root(server: str, prefix: str) -> tuple[str, dict[str, Any]]:
+    """Return the path of the prefix itself, and its path item: a path cannot be empty."""
+    above, _, slug = server.rpartition("/")
+    path = prefix[prefix.rindex("/") :]
+    account = path_parameter(path.strip("/{}"))
+    account["schema"]["enum"] = [slug]
+    return path, {"servers": [{"url": above}], "parameters": [account]}
 
 
 def by_status(problems: Iterable[type[Problem]]) -> dict[int, list[type[Problem]]]:

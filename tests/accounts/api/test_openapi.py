@@ -149,6 +149,18 @@ class ServedTests(AgentFixtures, TestCase):
         self.assertNotIn("ChatIn", found["components"]["schemas"])
         self.assertIn("no-store", answer.headers["cache-control"])
 
+    async def test_a_caller_with_all_scopes_gets_a_valid_document_too(self) -> None:
+        _, secret = await sync_to_async(make_key)(self.account, scopes=[*Scope])
+        found = (await ApiClient(secret).get("/accounts/acme/openapi.json")).json()
+
+        self.assertEqual([*OpenAPIV31SpecValidator(found).iter_errors()], [])
+        # The account's own address, which is above those of all that is in it.
+        account = found["paths"]["/{account}"]
+        self.assertEqual(account["servers"], [{"url": "/accounts"}])
+        [parameter] = account["parameters"]
+        self.assertEqual((parameter["name"], parameter["schema"]["enum"]), ("account", ["acme"]))
+        self.assertIn("patch", account)
+
     async def test_a_test_key_does_not_see_what_changes_the_whole_account(self) -> None:
         _, secret = await sync_to_async(make_key)(self.account, scopes=[*Scope], mode=KeyMode.TEST)
         found = (await ApiClient(secret).get("/accounts/acme/openapi.json")).json()
