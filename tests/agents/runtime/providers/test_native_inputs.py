@@ -84,9 +84,7 @@ class NativeInputTests(SimpleTestCase):
         # As the database keeps it.
         kept = msgspec.json.decode(msgspec.json.encode(messages.kept_answer(answer)))
         call = ToolCall("call00001", "get_weather", '{"n": 1}')
-        given = ChatMessage(
-            "assistant", "", calls=(call,), provider="google", provider_data=kept
-        )
+        given = ChatMessage("assistant", "", calls=(call,), provider="google", provider_data=kept)
         [_, said] = messages.messages_of(self.request(given))
 
         thought, seen, asked = said.parts
