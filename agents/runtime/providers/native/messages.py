@@ -83,8 +83,9 @@ def _answer(text: str, calls: Sequence[ToolCall], provider_data: Any) -> parts.M
 def kept_answer(answer: parts.ModelResponse) -> Any:
     """Return an answer as JSON, in which it is stored and given back with its calls.
 
-    The calls' arguments are left out: those that we have checked are given back. None where the
-    rest is no JSON.
+    The calls' arguments are left out: those that we have checked are given back. So is the
+    provider's address, which is the installation's and no account's. None where the rest is no
+    JSON.
     """
     kept: list[Any] = [
         replace(part, args=None) if isinstance(part, parts.ToolCallPart) else part
@@ -93,7 +94,7 @@ def kept_answer(answer: parts.ModelResponse) -> Any:
     # Nested too deep, or of a type that no JSON has.
     with suppress(ValueError):
         [found] = parts.ModelMessagesTypeAdapter.dump_python(
-            [replace(answer, parts=kept)], mode="json", exclude_none=True
+            [replace(answer, parts=kept, provider_url=None)], mode="json", exclude_none=True
         )
         return clean(found)
     return None
