@@ -7,6 +7,8 @@ from agents.runtime.errors import ProviderTimeout
 
 # After so many events of a model other tasks of the event loop may run.
 EVENTS_WITHOUT_PAUSE = 64
+# Between two looks at least: a configuration may set a limit of a nanosecond.
+LOOK_SECONDS = 0.01
 
 
 class TimedStream[T]:
@@ -73,8 +75,9 @@ class TimedStream[T]:
 
     def _set_timer(self, since: float) -> asyncio.TimerHandle:
         """Look when the limit is reached, and before the one between two events can be."""
-        soonest = min(since + self._limit, self._loop.time() + self._stall, self._deadline)
-        return self._loop.call_at(soonest, self._look)
+        now = self._loop.time()
+        soonest = min(since + self._limit, now + self._stall, self._deadline)
+        return self._loop.call_at(max(soonest, now + LOOK_SECONDS), self._look)
 
     def _look(self) -> None:
         now = self._loop.time()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -290,9 +289,11 @@ class _HeadFirst(ResponseHandler):
         # The attribute: a call for each chunk of each stream would cost more than the check.
         broken, body = self._exception, self._payload
         if body is known and body is not None and body is not EMPTY_PAYLOAD:
-            parts = list(body._buffer)
-            if len(parts) - before > 1:
-                body._buffer = deque((*parts[:before], b"".join(parts[before:])))
+            # From the end: what a slow reader has left may be thousands of pieces.
+            added = len(body._buffer) - before
+            if added > 1:
+                newest_first = [body._buffer.pop() for _ in range(added)]
+                body._buffer.append(b"".join(reversed(newest_first)))
         if broken is not None and body is not None and body.exception() is None:
             body.set_exception(aiohttp.ClientPayloadError(f"broken framing: {broken!r}"))
 

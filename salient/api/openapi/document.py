@@ -31,8 +31,7 @@ repeated or mistyped field is a 400 that names it. Whatever the caller may not s
 as what does not exist. Each answer has an `X-Request-Id`. A method that a route does not have is \
 a 405 `method_not_allowed`, and a path that no route has is a 404 `unknown_route`."""
 
-# A Retry-After may say when.
-# What an answer with this status has besides.
+# The headers that an answer with this status has, or may have, besides.
 HEADERS_OF: dict[int, tuple[str, ...]] = {
     HTTPStatus.PERMANENT_REDIRECT: ("Location",),
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from unittest import mock
@@ -373,6 +374,29 @@ class ChunkedAnswerTests(SimpleTestCase):
 
         self.assertEqual(body, b"x" * 800)
         self.assertLess(reads.call_count, 10)
+
+    async def test_what_a_slow_reader_has_left_is_not_read_through_for_each_packet(self) -> None:
+        passes = 0
+
+        class Pieces(deque[bytes]):
+            def __iter__(self) -> Iterator[bytes]:
+                nonlocal passes
+                passes += 1
+                return super().__iter__()
+
+        async with subject.plain_session() as session:
+            assert isinstance(session.connector, aiohttp.TCPConnector)
+            connection = session.connector._factory()
+            connection.connection_made(mock.Mock(spec=asyncio.Transport))
+            connection.set_response_params(read_until_eof=True)
+            connection.data_received(b"HTTP/1.1 200 OK\r\n\r\n")
+            body = connection._payload
+            assert body is not None
+            body._buffer = Pieces()
+            for _ in range(20):
+                connection.data_received(b"x")
+
+        self.assertEqual((passes, body.total_bytes), (0, 20))
 
     async def test_a_reader_that_comes_late_gets_all_of_a_large_answer(self) -> None:
         async with self.answer([b"x" * 1_000] * 4_000) as response:

@@ -11,7 +11,7 @@ from pydantic_ai import messages as parts
 
 from agents.runtime.events import ToolCall
 from agents.runtime.providers.base import Attachment, ChatMessage, ModelRequest
-from agents.runtime.providers.characters import whole_characters
+from agents.runtime.providers.characters import clean, whole_characters
 from salient.texts import is_blank
 
 
@@ -81,9 +81,23 @@ def _answer(text: str, calls: Sequence[ToolCall], provider_data: Any) -> parts.M
 
 
 def kept_answer(answer: parts.ModelResponse) -> Any:
-    """Return an answer as JSON, in which it is stored and given back with its calls."""
-    [kept] = parts.ModelMessagesTypeAdapter.dump_python([answer], mode="json", exclude_none=True)
-    return kept
+    """Return an answer as JSON, in which it is stored and given back with its calls.
+
+    The calls' arguments are left out: those that we have checked are given back. So is the
+    provider's address, which is the installation's and no account's. None where the rest is no
+    JSON.
+    """
+    kept: list[Any] = [
+        replace(part, args=None) if isinstance(part, parts.ToolCallPart) else part
+        for part in answer.parts
+    ]
+    # Nested too deep, or of a type that no JSON has.
+    with suppress(ValueError):
+        [found] = parts.ModelMessagesTypeAdapter.dump_python(
+            [replace(answer, parts=kept, provider_url=None)], mode="json", exclude_none=True
+        )
+        return clean(found)
+    return None
 
 
 def calls_in(answer: parts.ModelResponse) -> list[parts.ToolCallPart]:

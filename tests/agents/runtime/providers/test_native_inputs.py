@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from django.test import SimpleTestCase
 from pydantic_ai import messages as parts
 
@@ -18,6 +19,10 @@ from agents.runtime.providers.native import messages, pydantic_ai
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER = ToolSpec("get_weather", "", SCHEMA, strict=True, is_client=True)
+
+
+def nested(depth: int) -> list[Any]:
+    return [nested(depth - 1)] if depth else []
 
 
 class NativeInputTests(SimpleTestCase):
@@ -64,6 +69,35 @@ class NativeInputTests(SimpleTestCase):
             self.assertIs('"city"' in prompt.content, said)
         [first] = messages.messages_of(self.request(output_format=OutputFormat()), is_native=True)
         self.assertIn("JSON object", str(first.parts[0]))
+
+    def test_what_an_answer_holds_goes_back_as_it_was(self) -> None:
+        details = {"thought_signature": "c2ln", "rank": None}
+        image = parts.FilePart(parts.BinaryImage(b"\x89PNG\xff", media_type="image/png"))
+        answer = parts.ModelResponse(
+            [
+                parts.ThinkingPart("half \ud83d", signature="c2ln", provider_name="google"),
+                image,
+                # What is given back are the arguments that we have checked.
+                parts.ToolCallPart("get_weather", {"n": nested(400)}, provider_details=details),
+            ]
+        )
+        # As the database keeps it.
+        kept = msgspec.json.decode(msgspec.json.encode(messages.kept_answer(answer)))
+        call = ToolCall("call00001", "get_weather", '{"n": 1}')
+        given = ChatMessage("assistant", "", calls=(call,), provider="google", provider_data=kept)
+        [_, said] = messages.messages_of(self.request(given))
+
+        thought, seen, asked = said.parts
+        assert isinstance(thought, parts.ThinkingPart)
+        assert isinstance(asked, parts.ToolCallPart)
+        self.assertEqual((thought.content, thought.signature), ("half \ufffd", "c2ln"))
+        self.assertEqual(seen, image)
+        self.assertEqual((asked.args, asked.provider_details), ('{"n": 1}', details))
+
+    def test_an_answer_that_is_no_json_is_not_kept(self) -> None:
+        for details in ({"deep": nested(400)}, {"odd": object()}):
+            part = parts.ToolCallPart("get_weather", "{}", provider_details=details)
+            self.assertIsNone(messages.kept_answer(parts.ModelResponse([part])))
 
     def test_tools_and_sampling(self) -> None:
         request = self.request(
