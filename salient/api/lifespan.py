@@ -26,8 +26,6 @@ _is_stopping = threading.Event()
 BACKGROUND_SECONDS = 5
 # How long it waits for the requests that it cut to answer their clients.
 DRAIN_SECONDS = 2.5
-# After so many new objects the garbage collector looks for cycles.
-GARBAGE_OBJECTS = 20_000
 
 
 class InFlight:
@@ -70,8 +68,6 @@ def warm_up() -> None:
         opener()
     gc.collect()
     gc.freeze()
-    # A turn leaves hardly any cycles; by Python's own number the collector took 2 % of the CPU.
-    gc.set_threshold(GARBAGE_OBJECTS)
 
 
 def take_no_turns() -> None:
