@@ -139,7 +139,7 @@ class AdminTests(TestCase):
 
     def test_each_role_has_the_menu_that_its_rights_give(self) -> None:
         request, site = RequestFactory().get("/admin/"), cast(SalientAdminSite, admin.site)
-        own = Permission.objects.filter(codename__in=["add_apikey", "delete_invitation"])
+        own = Permission.objects.filter(codename__in=["add_apikey", "delete_membership"])
         adds: dict[StaffRole, int] = {}
         for role in StaffRole:
             request.user = person = make_user(f"{role.value}@staff.example")
