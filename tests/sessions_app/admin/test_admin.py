@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.models import Model
@@ -127,9 +128,14 @@ class EveryPageTests(TestCase):
                 adds = address(model, "add") if model in ADDED else None
                 self.assertEqual(shown[model]["add_url"], adds)
                 listed = self.get(address(model, "changelist")).context["cl"]
-                self.assertEqual(
-                    listed.url_for_result(model(pk=key)), address(model, "change", key)
-                )
+                one = address(model, "change", key)
+                self.assertEqual(listed.url_for_result(model(pk=key)), one)
+                # As Django writes it: what the list was narrowed to is kept.
+                page = self.get(f"{address(model, 'changelist')}?o=-1&_popup=1")
+                kept = listed.model_admin.get_preserved_filters(page.wsgi_request)
+                self.assertIn("o%3D-1", kept)
+                link = add_preserved_filters({"opts": listed.opts, "preserved_filters": kept}, one)
+                self.assertEqual(page.context["cl"].url_for_result(model(pk=key)), link)
 
     def test_a_row_is_read_once_for_its_page(self) -> None:
         for model in (AuditEntry, SupportAccess):
