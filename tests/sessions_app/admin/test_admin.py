@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from django.apps import apps
 from django.contrib import admin
@@ -136,6 +137,14 @@ class EveryPageTests(TestCase):
                 self.assertIn("o%3D-1", kept)
                 link = add_preserved_filters({"opts": listed.opts, "preserved_filters": kept}, one)
                 self.assertEqual(page.context["cl"].url_for_result(model(pk=key)), link)
+
+    def test_who_may_not_see_rows_is_not_told_whether_there_is_one(self) -> None:
+        self.client.force_login(make_user("new@example.com", is_staff=True))
+        for model, key in self.rows.items():
+            for page in ("change", "history", "delete"):
+                for one in (key, uuid4()):
+                    with self.subTest(model=model, page=page):
+                        self.assertEqual(self.get(address(model, page, one)).status_code, 403)
 
     def test_a_row_is_read_once_for_its_page(self) -> None:
         for model in (AuditEntry, SupportAccess):
