@@ -300,10 +300,10 @@ class PlatformModelAdmin[M: Model](NamedLookups[M], BoundedList[M]):
     ) -> HttpResponse:
         """Show all that changed the row, page by page: Django's own log keeps no values."""
         row = self.get_object(request, unquote(object_id))
-        if row is None:
-            return self.no_such_row(request, object_id)
         if not self.has_view_or_change_permission(request, row):
             raise PermissionDenied
+        if row is None:
+            return self.no_such_row(request, object_id)
         place = place_of(request)
         events, following = timeline.page(self.history_sources(request, row), place)
         return self.render_page(
@@ -368,10 +368,10 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
         if not self.detail_template:
             return super().change_view(request, object_id, form_url, extra_context)
         row = self._row(request, unquote(object_id))
-        if row is None:
-            return self.no_such_row(request, object_id)
         if not self.has_view_permission(request, row):
             raise PermissionDenied
+        if row is None:
+            return self.no_such_row(request, object_id)
         refused = self.refuse_row(request, row)
         if refused is not None:
             return refused

@@ -71,7 +71,7 @@ class SalientAdminSite(admin.AdminSite):
         }
         first = reverse("admin:index", current_app=self.name)
         for model, page in self._in_order:
-            if (shown := _in_menu(page, request, list_address(first, model))) is not None:
+            if (shown := _in_menu(page, request, _list_page(first, model))) is not None:
                 group = groups[page.menu_group]
                 group["apps"].add(model._meta.app_label)
                 group["models"].append(shown)
@@ -139,10 +139,10 @@ class SalientAdminSite(admin.AdminSite):
         return super().password_change(request, extra_context)
 
 
-def list_address(first: str, model: type[Model]) -> str:
-    """Return the address of a model's list below the admin's first page, as Django makes it.
+def _list_page(first: str, model: type[Model]) -> str:
+    """Return the address of a model's list below the admin's first page.
 
-    Its own reverse() tries what it has anew for each page of the menu and each row of a list.
+    It is the one of Django's route, whose reverse() takes long for all pages of the menu.
     """
     return f"{first}{model._meta.app_label}/{model._meta.model_name}/"
 

@@ -45,15 +45,21 @@ def faults_of(instances: Iterable[AgentInstance]) -> dict[UUID, str]:
         why = f"suspended: {reason}" if reason else "missing or cannot be read."
         found[pk] = f"Its model connection “{connection[1]}” is {why}"
     answers = {
-        "502 unknown_model": uncallable,
+        # A test key gets scripted answers, whatever the agent's model.
+        "502 unknown_model, but for those with a test key": uncallable,
         "503 agent_misconfigured": found,
         "403 suspended": suspended,
     }
     return {
-        pk: f"{why.removesuffix('.')}. Every call of it gets {answer}."
+        pk: f"{_sentence(why)} Every call of it gets {answer}."
         for answer, agents in answers.items()
         for pk, why in agents.items()
     }
+
+
+def _sentence(text: str) -> str:
+    """End what staff or a provider wrote, if they did not."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _uncallable(config: AgentConfig) -> str:

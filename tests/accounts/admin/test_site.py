@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 from unittest import mock
 
+from django.contrib import admin
+from django.contrib.admin import AdminSite
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.test import RequestFactory, TestCase, override_settings
 
-from accounts.admin.site import SalientAdminSite, in_platform_context
-from accounts.tenancy.context import current_context
+from accounts.admin.site import GROUPS, SalientAdminSite, in_platform_context
+from accounts.members.staff_roles import StaffRole, set_flags, set_groups
+from accounts.tenancy.context import current_context, platform_context
 from salient import database
 from tests.support.database.catalog import rows
 from tests.support.factories import make_user
 
 PASSWORD = "correct-horse-battery"
+
+
+def entries(pages: Iterable[dict[str, Any]], group: str) -> list[tuple[Any, ...]]:
+    """Return what the menu shows of each page of a group."""
+    names = ("name", "object_name", "admin_url", "add_url")
+    menu_of = cast(SalientAdminSite, admin.site).menu_of
+    return [
+        tuple(page[name] for name in names) for page in pages if menu_of(page["model"])[0] == group
+    ]
 
 
 def role() -> str:
@@ -123,6 +136,36 @@ class AdminTests(TestCase):
                 words = re.sub(r"<[^>]*>", "|", crumbs[0])
                 found = [word.strip() for word in words.split("|") if word.strip()]
                 self.assertEqual(found, ["Home", *way.split("|")])
+
+    def test_each_role_has_the_menu_that_its_rights_give(self) -> None:
+        request, site = RequestFactory().get("/admin/"), cast(SalientAdminSite, admin.site)
+        own = Permission.objects.filter(codename__in=["add_apikey", "delete_membership"])
+        adds: dict[StaffRole, int] = {}
+        for role in StaffRole:
+            request.user = person = make_user(f"{role.value}@staff.example")
+            set_flags(person, role)
+            with self.subTest(role), platform_context():
+                person.save()
+                set_groups(person, role)
+                if role is StaffRole.OWN:
+                    person.user_permissions.set(own)
+                shown = site.get_app_list(request)
+                # What Django itself would show, in the menu's order.
+                apps = AdminSite.get_app_list(site, request)
+            given = sorted(
+                (page for app in apps for page in app["models"]),
+                key=lambda page: site.menu_of(page["model"])[1],
+            )
+            expected = {name: entries(given, name) for name in GROUPS}
+            self.assertEqual(
+                {group["name"]: entries(group["models"], group["name"]) for group in shown},
+                {name: pages for name, pages in expected.items() if pages},
+            )
+            adds[role] = sum(page["add_url"] is not None for page in given)
+        self.assertEqual(adds[StaffRole.NONE] + adds[StaffRole.AUDITOR], 0)
+        self.assertEqual(adds[StaffRole.OWN], 1)
+        self.assertGreater(adds[StaffRole.OWNER], adds[StaffRole.OPERATOR])
+        self.assertGreater(adds[StaffRole.OPERATOR], adds[StaffRole.SUPPORT])
 
     def test_an_apps_page_is_named_by_the_groups_that_it_shows(self) -> None:
         self.log_in()

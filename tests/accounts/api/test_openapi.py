@@ -169,11 +169,14 @@ class ServedTests(AgentFixtures, TestCase):
         self.assertNotIn(("POST", "/members"), operations(found))
 
 
-def answer(status: int, media_type: str, body: bytes) -> list[str]:
+def answer(status: int, media_type: str, body: bytes, *headers: str) -> list[str]:
     """Return what is wrong with such an answer of the list of agents."""
     start = {
         "status": status,
-        "headers": [(b"content-type", media_type.encode()), (b"x-request-id", b"a")],
+        "headers": [
+            (b"content-type", media_type.encode()),
+            *((name.encode(), b"a") for name in ("x-request-id", *headers)),
+        ],
     }
     return [*declared_answers.faults_of("GET", "/accounts/acme/agents", start, body)]
 
@@ -189,6 +192,17 @@ class DeclaredAnswersTests(SimpleTestCase):
         page = {"data": [], "has_more": False, "next_cursor": None}
         body = {"account": "acme", "instances": [], **page}
         self.assertEqual(answer(200, "application/json", json.dumps(body).encode()), [])
+
+    def test_undeclared_headers_are_named(self) -> None:
+        page = b'{"account": "acme", "instances": [], "data": [], "has_more": false, %b}'
+        body = page % b'"next_cursor": null'
+        known = ("ratelimit", "cache-control", "access-control-allow-origin")
+        self.assertEqual(answer(200, "application/json", body, *known), [])
+
+        [fault] = answer(200, "application/json", body, *known, "x-colour")
+        self.assertIn("x-colour", fault)
+        [fault] = answer(404, "application/problem+json", b"{}", "x-colour")[-1:]
+        self.assertIn("x-colour", fault)
 
     def test_undeclared_fields_codes_and_statuses_are_named(self) -> None:
         page = b'"data": [], "has_more": false, "next_cursor": null'

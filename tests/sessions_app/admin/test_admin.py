@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.models import Model
@@ -127,9 +129,22 @@ class EveryPageTests(TestCase):
                 adds = address(model, "add") if model in ADDED else None
                 self.assertEqual(shown[model]["add_url"], adds)
                 listed = self.get(address(model, "changelist")).context["cl"]
-                self.assertEqual(
-                    listed.url_for_result(model(pk=key)), address(model, "change", key)
-                )
+                one = address(model, "change", key)
+                self.assertEqual(listed.url_for_result(model(pk=key)), one)
+                # As Django writes it: what the list was narrowed to is kept.
+                page = self.get(f"{address(model, 'changelist')}?o=-1&_popup=1")
+                kept = listed.model_admin.get_preserved_filters(page.wsgi_request)
+                self.assertIn("o%3D-1", kept)
+                link = add_preserved_filters({"opts": listed.opts, "preserved_filters": kept}, one)
+                self.assertEqual(page.context["cl"].url_for_result(model(pk=key)), link)
+
+    def test_who_may_not_see_rows_is_not_told_whether_there_is_one(self) -> None:
+        self.client.force_login(make_user("new@example.com", is_staff=True))
+        for model, key in self.rows.items():
+            for page in ("change", "history", "delete"):
+                for one in (key, uuid4()):
+                    with self.subTest(model=model, page=page):
+                        self.assertEqual(self.get(address(model, page, one)).status_code, 403)
 
     def test_a_row_is_read_once_for_its_page(self) -> None:
         for model in (AuditEntry, SupportAccess):
