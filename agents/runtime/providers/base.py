@@ -164,8 +164,7 @@ class Finished(msgspec.Struct, frozen=True):
 
     `provider_data` is what the provider wants back with the tool calls of this answer, in the
     form that its own adapter reads: reasoning texts, thinking blocks with their signatures. It is
-    never shown or counted as text. It is stored only with calls that the caller runs, and only
-    where it is JSON: that of the native providers is not.
+    never shown or counted as text, and stored only with calls that the caller runs.
     """
 
     reason: str
