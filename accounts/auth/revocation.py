@@ -252,7 +252,9 @@ def still_admitted(caller: Caller, scope: Scope = Scope.CHAT) -> bool:
         return True
     if caller.kind == CallerKind.STAFF:
         return find_player(caller.user_id) is not None
-    return _is_member(caller.account_id, caller.user_id, scope)
+    with tenant_context(caller.account_id):
+        role = Membership.objects.role_of(caller.user_id)
+    return bool(role) and scope in SCOPES_OF[MemberRole(role)]
 
 
 def _key_admits(caller: Caller, scope: Scope) -> bool:
@@ -266,10 +268,3 @@ def _key_admits(caller: Caller, scope: Scope) -> bool:
     if caller.kind == CallerKind.SECRET_KEY:
         return key.refusal() is None and scope in key.scopes
     return still_vouches(key)
-
-
-def _is_member(account_id: UUID, user_id: UUID, scope: Scope) -> bool:
-    with tenant_context(account_id):
-        roles = Membership.objects.filter(user_id=user_id, user__is_active=True)
-        role = roles.values_list("role", flat=True).first()
-    return role is not None and scope in SCOPES_OF[MemberRole(role)]

@@ -23,11 +23,9 @@ from accounts.members.one_time_links import (
     token_hash,
 )
 from accounts.models import AccountStatus, ApiKey, Invitation, MemberRole, Membership, User
+from accounts.models.user import MANAGERS
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.actors import Actor, acting
-
-# These roles make keys themselves.
-TAKERS = (MemberRole.OWNER, MemberRole.ADMIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +42,9 @@ class Offer:
 
 def takers(account_id: UUID) -> list[tuple[str, str]]:
     """Return whom a key may be offered to, as (e-mail address, role); in the platform context."""
-    members = Membership.objects.filter(
-        account_id=account_id, role__in=TAKERS, user__is_active=True
-    ).order_by("created_at")
+    members = Membership.objects.managers().filter(account_id=account_id).order_by("created_at")
     found = dict(members.values_list("user__email", "role"))
-    invited = Invitation.objects.pending().filter(account_id=account_id, role__in=TAKERS)
+    invited = Invitation.objects.pending().filter(account_id=account_id, role__in=MANAGERS)
     for email, role in invited.order_by("created_at").values_list("email", "role"):
         found.setdefault(email, f"{role}, invited")
     return list(found.items())
@@ -86,13 +82,12 @@ def find(account_slug: str, hashed: str) -> ApiKey:
 def role_of(user: User, key: ApiKey) -> str:
     """Return the person's role in the key's account, "" for none."""
     with tenant_context(key.account_id):
-        mine = Membership.objects.filter(user_id=user.pk, user__is_active=True)
-        return mine.values_list("role", flat=True).first() or ""
+        return Membership.objects.role_of(user.pk)
 
 
 def may_hold(role: str, key: ApiKey) -> bool:
     """Return whether the role makes keys, and such a key gives nobody more than the role has."""
-    return role in TAKERS and SCOPES_OF[MemberRole(role)].issuperset(key.scopes)
+    return role in MANAGERS and SCOPES_OF[MemberRole(role)].issuperset(key.scopes)
 
 
 def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> tuple[ApiKey, str]:
@@ -112,19 +107,16 @@ def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> 
             .select_related("account")
             .first()
         )
-        if key is None or not is_same(key.taker, user.email) or not _may_take(key, user):
+        if key is None or not is_same(key.taker, user.email):
+            raise LinkClosed
+        members = Membership.objects.filter(account_id=key.account_id)
+        if not may_hold(members.role_of(user.pk), key):
             raise LinkClosed
         _retire_predecessor(key, overlap)
         text = key.give_secret()
         key.offer_hash, key.offer_expires_at = "", None
         key.save(update_fields=["key_id", "secret_hash", "offer_hash", "offer_expires_at"])
     return key, text
-
-
-def _may_take(key: ApiKey, user: User) -> bool:
-    mine = Membership.objects.filter(account_id=key.account_id, user_id=user.pk)
-    role = mine.filter(user__is_active=True).values_list("role", flat=True).first()
-    return may_hold(role or "", key)
 
 
 def _retire_predecessor(key: ApiKey, overlap: timedelta) -> None:

@@ -22,7 +22,7 @@ from accounts.models.slugs import title_of
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.suspensions import forgets
-from salient.api.problems import NotFound, Problem
+from salient.api.problems import Problem, first_or_404
 
 ROTATION_OVERLAP = timedelta(hours=24)
 
@@ -185,9 +185,7 @@ def rotate(
 
 def rotatable(key_pk: UUID) -> ApiKey:
     """Lock a key that may have a successor; raises NotFound, AlreadyRotated, ShownToStaff."""
-    old: ApiKey | None = ApiKey.objects.active().select_for_update().filter(pk=key_pk).first()
-    if old is None:
-        raise NotFound("key")
+    old = first_or_404(ApiKey.objects.active().select_for_update().filter(pk=key_pk), "key")
     if old.rotated_at is not None:
         raise AlreadyRotated
     if old.support_access_id is not None:
@@ -233,9 +231,7 @@ def replace_leaked(key_pk: UUID) -> tuple[ApiKey, list[str]]:
     revoked once more, because it was made after the key's end. Raises NotFound, ShownToStaff.
     """
     rows = ApiKey.objects.exclude(secret_hash="").select_for_update()
-    old: ApiKey | None = rows.filter(pk=key_pk).first()
-    if old is None:
-        raise NotFound("key")
+    old = first_or_404(rows.filter(pk=key_pk), "key")
     if old.support_access_id is not None:
         raise ShownToStaff
     ended = end_keys([old])

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.core.mail import send_mail
 
 from accounts.limits.periods import next_start
-from accounts.models import Account, BudgetPeriod, MemberRole, Membership
+from accounts.models import Account, BudgetPeriod, Membership
 from accounts.tenancy.context import platform_context
 from salient.api.lifespan import in_background
 from salient.database import in_database
@@ -88,12 +88,8 @@ def _addressees(alert: Alert) -> tuple[str, list[str]]:
     """Return the account's slug and the addresses to write to."""
     with platform_context():
         slug = Account.objects.values_list("slug", flat=True).get(pk=alert.account_id)
-        people = Membership.objects.filter(
-            account_id=alert.account_id,
-            role__in=[MemberRole.OWNER, MemberRole.ADMIN],
-            user__is_active=True,
-        )
-        return slug, list(people.order_by("user__email").values_list("user__email", flat=True))
+        people = Membership.objects.managers().filter(account_id=alert.account_id)
+        return slug, people.addresses()
 
 
 def _send(alert: Alert, addressees: tuple[str, list[str]]) -> None:

@@ -24,7 +24,7 @@ from accounts.limits.registry import LIMITS, Limit
 from accounts.models import Account, AccountLimits, Budget
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
-from salient.api.problems import Invalid, NotFound, Problem
+from salient.api.problems import Invalid, Problem, first_or_404
 from salient.formatting import dollars
 
 
@@ -180,10 +180,7 @@ def delete_budget(account_id: UUID, budget_id: UUID) -> None:
 
 def _locked(account_id: UUID, budget_id: UUID) -> Budget:
     lock_account(account_id)
-    found: Budget | None = Budget.objects.filter(pk=budget_id).first()
-    if found is None:
-        raise NotFound("budget")
-    return found
+    return first_or_404(Budget.objects.filter(pk=budget_id), "budget")
 
 
 def _put(

@@ -24,7 +24,7 @@ from accounts.members.one_time_links import (
 )
 from accounts.models import Account, AccountStatus, Invitation, MemberRole, Membership, User
 from accounts.tenancy.context import platform_context, tenant_context
-from salient.api.problems import NotFound, Problem
+from salient.api.problems import Problem, first_or_404
 from salient.cursor import Cursor, newer
 
 MOST_PENDING = 100
@@ -120,9 +120,8 @@ def withdraw(caller: Caller, invitation_id: UUID) -> None:
     """Withdraw a pending invitation; raises NotFound or Forbidden."""
     with tenant_context(caller.account_id):
         take_turns(caller.account_id)
-        invitation = Invitation.objects.pending().filter(pk=invitation_id).first()
-        if invitation is None:
-            raise NotFound("invitation")
+        pending = Invitation.objects.pending().filter(pk=invitation_id)
+        invitation = first_or_404(pending, "invitation")
         require_rank(acting_role(caller), MemberRole(invitation.role))
         invitation.revoked_at = timezone.now()
         invitation.save(update_fields=["revoked_at"])
@@ -189,7 +188,7 @@ def has_owner(account_id: UUID) -> bool:
 def owners_of(account_id: UUID) -> list[str]:
     """Return the addresses of the owners, who are informed of what staff do."""
     owners = Membership.objects.owners().filter(account_id=account_id, user__is_active=True)
-    return list(owners.order_by("user__email").values_list("user__email", flat=True))
+    return owners.addresses()
 
 
 def invitations_of(account_id: UUID, email: str) -> QuerySet[Invitation]:

@@ -35,7 +35,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.locks import lock_rows
 from accounts.tenancy.renames.moved import Moved
 from accounts.tenancy.suspensions import Suspended
-from salient.api.problems import Forbidden, NotFound, Problem
+from salient.api.problems import Forbidden, Problem, first_or_404
 from salient.cursor import Cursor, newer
 from salient.ttl import TTLCache
 
@@ -109,7 +109,7 @@ def find_member(email: str) -> Membership | None:
 
 def addresses() -> list[str]:
     """List the members' addresses; in the account's context."""
-    return list(Membership.objects.values_list("user__email", flat=True))
+    return Membership.objects.addresses()
 
 
 def place(account: Account, user: User, role: MemberRole) -> str:
@@ -229,10 +229,7 @@ def require_rank(actor: MemberRole, *roles: MemberRole) -> None:
 
 
 def _find(membership_id: UUID) -> Membership:
-    found: Membership | None = Membership.objects.with_people().filter(pk=membership_id).first()
-    if found is None:
-        raise NotFound("member")
-    return found
+    return first_or_404(Membership.objects.with_people().filter(pk=membership_id), "member")
 
 
 def _require_another_owner(target: Membership) -> None:

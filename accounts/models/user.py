@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
@@ -29,6 +30,9 @@ class MemberRole(models.TextChoices):
     ADMIN = "admin"
     MEMBER = "member"
     VIEWER = "viewer"
+
+
+MANAGERS = (MemberRole.OWNER, MemberRole.ADMIN)
 
 
 class UserManager(DjangoUserManager["User"]):
@@ -135,6 +139,18 @@ class User(AbstractUser):
 class MembershipQuerySet(TenantQuerySet["Membership"]):
     def owners(self) -> MembershipQuerySet:
         return self.filter(role=MemberRole.OWNER)
+
+    def managers(self) -> MembershipQuerySet:
+        """Select owners and admins who may log in: they make keys and get the account's alerts."""
+        return self.filter(role__in=MANAGERS, user__is_active=True)
+
+    def role_of(self, user_id: UUID) -> str:
+        """Return the person's role in the one account of these rows, "" where they have none."""
+        mine = self.filter(user_id=user_id, user__is_active=True)
+        return mine.values_list("role", flat=True).first() or ""
+
+    def addresses(self) -> list[str]:
+        return list(self.order_by("user__email").values_list("user__email", flat=True))
 
     def with_people(self) -> MembershipQuerySet:
         """Select what an account may know of its members; the tenant's role may read no more."""

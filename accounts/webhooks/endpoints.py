@@ -16,7 +16,7 @@ from accounts.models import DeliveryState, DisabledReason, WebhookDelivery, Webh
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.locks import lock_rows
 from accounts.webhooks import signing
-from salient.api.problems import Invalid, NotFound, Problem
+from salient.api.problems import Invalid, Problem, first_or_404
 from salient.ids import uuid7
 from salient.security.ssrf import SafeURL, UnsafeURL, check_url
 
@@ -187,7 +187,4 @@ def in_order(events: Iterable[str]) -> list[str]:
 
 def _found(endpoint_id: UUID, *, lock: bool) -> WebhookEndpoint:
     rows = WebhookEndpoint.objects.filter(pk=endpoint_id)
-    found: WebhookEndpoint | None = (rows.select_for_update(no_key=True) if lock else rows).first()
-    if found is None:
-        raise NotFound("webhook")
-    return found
+    return first_or_404(rows.select_for_update(no_key=True) if lock else rows, "webhook")

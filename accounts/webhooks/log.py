@@ -15,7 +15,7 @@ from accounts.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.webhooks.endpoints import DISABLED, WebhookDisabled
 from accounts.webhooks.outbox import LEASE
-from salient.api.problems import NotFound
+from salient.api.problems import NotFound, first_or_404
 from salient.cursor import Cursor, older, page_of
 
 # A delivery that has ended is kept for so long.
@@ -59,9 +59,7 @@ def renew(delivery: WebhookDelivery) -> WebhookDelivery:
     While a worker may be sending it, it waits until that try has ended: never two at once.
     """
     rows = WebhookDelivery.objects.filter(account_id=delivery.account_id, pk=delivery.pk)
-    found: WebhookDelivery | None = rows.select_for_update().first()
-    if found is None:
-        raise NotFound("delivery")
+    found = first_or_404(rows.select_for_update(), "delivery")
     if not found.endpoint.is_enabled:
         raise WebhookDisabled
     now = timezone.now()
@@ -83,10 +81,7 @@ def end_of_try(delivery: WebhookDelivery) -> datetime | None:
 
 def _found(endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
     rows = WebhookDelivery.objects.filter(pk=delivery_id, endpoint_id=endpoint_id)
-    found: WebhookDelivery | None = rows.first()
-    if found is None:
-        raise NotFound("delivery")
-    return found
+    return first_or_404(rows, "delivery")
 
 
 def forget_end_user(account_id: UUID, session_id: UUID) -> None:

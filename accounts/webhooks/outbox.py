@@ -15,12 +15,18 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
+from django.core.mail import send_mail
 from django.db import connection
 from django.tasks import task
 
-from accounts.models import DeliveryState, DisabledReason, WebhookDelivery, WebhookEndpoint
+from accounts.models import (
+    DeliveryState,
+    DisabledReason,
+    Membership,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from accounts.tenancy.context import platform_context
-from accounts.webhooks import notices
 from accounts.webhooks.endpoints import switch
 
 # Longer than a try can take, so that no two workers send one delivery.
@@ -47,6 +53,11 @@ LONGEST_RETRY_AFTER: Final = timedelta(days=1)
 FAILING_FOR: Final = timedelta(days=3)
 # So many at once to one endpoint; to one that fails, a single one.
 AT_ONCE: Final = 10
+# What the owners read of an endpoint that was disabled.
+REASONS: Final = {
+    DisabledReason.GONE: "it answered with the status 410 (Gone)",
+    DisabledReason.FAILING: "nothing could be delivered to it for three days",
+}
 # The window in which the oldest deliveries of each endpoint are looked for.
 WINDOW: Final = 1_000
 # ruff: noqa: S608 - built from constants of this module only
@@ -200,8 +211,22 @@ def _disable(endpoint: WebhookEndpoint, reason: str) -> None:
 
 @task
 def tell_owners(account_id: str, endpoint_id: str) -> None:
-    """Mail the account's owners that an endpoint was disabled."""
-    notices.mail_owners(UUID(account_id), UUID(endpoint_id))
+    """Mail the account's owners and admins that an endpoint was disabled, unless it works again."""
+    with platform_context():
+        rows = WebhookEndpoint.objects.filter(account_id=UUID(account_id), pk=UUID(endpoint_id))
+        endpoint = rows.select_related("account").filter(is_enabled=False).first()
+        people = Membership.objects.managers().filter(account_id=UUID(account_id))
+        addresses = people.addresses()
+    if endpoint is None or endpoint.disabled_reason not in REASONS or not addresses:
+        return
+    slug = endpoint.account.slug
+    text = (
+        f"Salient sends nothing more to the webhook {endpoint.url} of the account {slug}: "
+        f"{REASONS[DisabledReason(endpoint.disabled_reason)]}. What waited for it was given up.\n\n"
+        "When it works again, enable it; the deliveries of the last days can be sent again one by "
+        "one."
+    )
+    send_mail(f"{slug}: a webhook was disabled", text, None, addresses)
 
 
 def _now() -> datetime:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self, TypedDict
 
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.exceptions import ValidationError as RuleError
+from django.db.models import Model, QuerySet
 from django.http import JsonResponse
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -93,6 +94,14 @@ class NotFound(Problem):
     def __init__(self, what: str = "") -> None:
         members: dict[str, Any] = {"what": what} if what else {}
         super().__init__(f"There is no such {what or 'thing'} here.", **members)
+
+
+def first_or_404[Row: Model](rows: QuerySet[Row], what: str) -> Row:
+    """Return the first row; raises NotFound where there is none, which says what is missing."""
+    found = rows.first()
+    if found is None:
+        raise NotFound(what)
+    return found
 
 
 class UnknownRoute(Problem):
