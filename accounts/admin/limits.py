@@ -18,9 +18,9 @@ from django.http import HttpRequest
 from accounts.admin.base import AccountFirstAdmin, PlatformModelAdmin, chosen_account
 from accounts.admin.lists.private import SearchedList
 from accounts.limits.budgets import check_percents, put_budget
-from accounts.limits.overview import WHOLE_ACCOUNT, save_limits
+from accounts.limits.overview import WHOLE_ACCOUNT
 from accounts.limits.periods import current_period
-from accounts.limits.quotas import limit_of
+from accounts.limits.quotas import forget_caps, grant, limit_of
 from accounts.limits.registry import LIMITS, Limit
 from accounts.models import AccountLimits, Budget
 from accounts.models.account import default_alert_percents
@@ -244,4 +244,5 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     def save_model(self, request: HttpRequest, obj: AccountLimits, form: Any, change: Any) -> None:
         # Only what was typed in: the owners may have lowered the others.
         wanted = {name: getattr(obj, name) for name in LIMITS if name in form.changed_data}
-        save_limits(obj.account_id, wanted)
+        grant(obj.account_id, wanted)
+        forget_caps()

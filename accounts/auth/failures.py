@@ -13,7 +13,7 @@ from django.conf import settings
 
 from accounts.auth.attempts import TooManyAttempts
 from accounts.auth.networks import Address, network_of
-from accounts.limits.process_counters import ProcessCounters
+from accounts.limits.call_rates import ProcessCounters
 from accounts.limits.rates import Rate
 from salient.api.problems import Problem
 from salient.ttl import TTLCache

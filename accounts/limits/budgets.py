@@ -14,9 +14,11 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from accounts.auth.caller import Caller
 from accounts.limits.periods import start_of
 from accounts.limits.quotas import lock_account
 from accounts.models import Account, Budget, BudgetPeriod
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 
 MOST_PERCENT = 1000
@@ -87,6 +89,22 @@ def budgets_of_agent(instance_id: UUID) -> QuerySet[Budget]:
 def budgets_of_account(account_id: UUID) -> QuerySet[Budget]:
     """Return the budgets of the whole account, not of its agents; in a context."""
     return Budget.objects.filter(account_id=account_id, agent_instance_id=None)
+
+
+def usable_budgets(caller: Caller) -> list[tuple[Budget, str | None]]:
+    """Return the account's budgets and those of the agents that the caller may use; in a context.
+
+    With each comes its agent's slug, None for a budget of the whole account.
+    """
+    known = agent_slugs(caller.account_id).items()
+    agents: dict[UUID | None, str | None] = {pk: slug for pk, slug in known if caller.may_use(pk)}
+    agents[None] = None
+    rows = Budget.objects.filter(account_id=caller.account_id)
+    return [
+        (row, agents[row.agent_instance_id])
+        for row in rows.order_by("agent_instance_id", "period")
+        if row.agent_instance_id in agents
+    ]
 
 
 def check_percents(percents: Sequence[int]) -> None:

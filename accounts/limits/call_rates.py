@@ -7,7 +7,8 @@ itself, without a statement; everything else is counted in the database, exactly
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,12 +17,12 @@ from django.db import connection
 from msgspec.structs import replace
 
 from accounts.auth.caller import Caller, CallerKind
-from accounts.limits.process_counters import ProcessCounters
 from accounts.limits.quotas import RateLimited, cached_caps, note_refused, refuse_known
-from accounts.limits.rates import Rate, headers
+from accounts.limits.rates import WINDOW_SECONDS, Rate, headers
 from accounts.limits.registry import Rates
 from accounts.tenancy.context import tenant_context
 from salient.database import in_database
+from salient.ttl import TTLCache
 
 OWN = {CallerKind.SECRET_KEY, CallerKind.MEMBER, CallerKind.STAFF}
 # The part of the account's rate that one of these may take: a half, a fifth, a twentieth.
@@ -39,6 +40,27 @@ TAKE = """
 """
 if settings.DATABASE_DISTRIBUTED:
     TAKE = "SELECT * FROM app_take_rates(%s::uuid, %s::text[], %s::bigint[])"
+
+
+class ProcessCounters[K: Hashable]:
+    """How much of each rate is used up in this process, by whose it is; for the event loop."""
+
+    def __init__(self, *, size: int = 50_000) -> None:
+        # When all calls so far would be allowed, in microseconds of this process's clock. After a
+        # window without a call, all of a rate is free again.
+        self._arrivals: TTLCache[K, int] = TTLCache(
+            seconds=WINDOW_SECONDS, size=size, of_rows=False
+        )
+
+    def now(self, whose: K, rate: Rate) -> Rate:
+        """Return the rate as the next call finds it."""
+        now = time.monotonic_ns() // 1000
+        return replace(rate, ahead=max(0, (self._arrivals.get(whose) or now) - now))
+
+    def put(self, whose: K, rate: Rate) -> None:
+        """Store the rate as a call leaves it."""
+        self._arrivals.put(whose, time.monotonic_ns() // 1000 + rate.ahead)
+
 
 _reads: ProcessCounters[tuple[UUID, str]] = ProcessCounters()
 

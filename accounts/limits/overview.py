@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from accounts.limits.periods import current_period
-from accounts.limits.quotas import forget_caps, grant, limit_of, lock_account
+from accounts.limits.quotas import limit_in_force, own_limits
 from accounts.limits.registry import LIMITS
 from accounts.models import AccountLimits, Budget, BudgetPeriod
 from accounts.tenancy.agents import agent_slugs
@@ -77,25 +77,8 @@ def limits_of(account_id: UUID) -> tuple[AccountLimits | None, list[LimitRow]]:
 
     None holds for the tokens of an answer where the agent's configuration decides.
     """
-    row = AccountLimits.objects.filter(account_id=account_id).first()
+    row = own_limits(account_id)
     return row, [
-        (limit.label, _in_force(row, name), getattr(row, name, None) is not None)
+        (limit.label, limit_in_force(row, name), getattr(row, name, None) is not None)
         for name, limit in LIMITS.items()
     ]
-
-
-def _in_force(row: AccountLimits | None, name: str) -> int | None:
-    if name == "output_tokens":
-        return row.output_tokens if row else None
-    return limit_of(row, name)
-
-
-def save_limits(account_id: UUID, limits: Mapping[str, int | None]) -> None:
-    """Store what staff grant the account; None is the installation's default.
-
-    Never `running`: turns start and end while somebody fills in a form.
-    """
-    row = lock_account(account_id)
-    grant(row, limits)
-    row.save(update_fields=[*limits, "granted"])
-    forget_caps()

@@ -11,15 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Self
 from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from accounts.auth.caller import Caller
-from accounts.limits.budgets import MOST_PERCENT, put_budget
-from accounts.limits.quotas import forget_caps, limit_of, lock_account, own_limits
+from accounts.limits.budgets import MOST_PERCENT, put_budget, usable_budgets
+from accounts.limits.quotas import forget_caps, limit_in_force, lock_account, own_limits
 from accounts.limits.registry import LIMITS, Limit
 from accounts.models import Account, AccountLimits, Budget
 from accounts.tenancy.agents import agent_slugs
@@ -91,13 +90,9 @@ def change_limits(account_id: UUID, wanted: Mapping[str, int | None]) -> list[Ow
 
 def _limits(row: AccountLimits | None) -> list[OwnLimit]:
     return [
-        OwnLimit(limit, _in_force(row, name), _most(row, name)) for name, limit in LIMITS.items()
+        OwnLimit(limit, limit_in_force(row, name), _most(row, name))
+        for name, limit in LIMITS.items()
     ]
-
-
-def _in_force(row: AccountLimits | None, name: str) -> int | None:
-    has_one = getattr(row, name, None) is not None or LIMITS[name].default is not None
-    return limit_of(row, name) if has_one else None
 
 
 def _most(row: AccountLimits | None, name: str) -> int:
@@ -113,24 +108,11 @@ class OwnBudget:
     budget: Budget
     agent: str | None
 
-    @classmethod
-    def of(cls, budget: Budget, slugs: Mapping[UUID, str]) -> Self:
-        instance_id = budget.agent_instance_id
-        return cls(budget, None if instance_id is None else slugs.get(instance_id))
-
 
 def budgets_of(caller: Caller) -> list[OwnBudget]:
     """List the account's budgets and those of the agents that the caller may use."""
     with tenant_context(caller.account_id):
-        slugs = {
-            pk: slug for pk, slug in agent_slugs(caller.account_id).items() if caller.may_use(pk)
-        }
-        rows = Budget.objects.filter(account_id=caller.account_id)
-        return [
-            OwnBudget.of(row, slugs)
-            for row in rows.order_by("agent_instance_id", "period")
-            if row.agent_instance_id is None or row.agent_instance_id in slugs
-        ]
+        return [OwnBudget(budget, agent) for budget, agent in usable_budgets(caller)]
 
 
 def make_budget(
@@ -166,7 +148,9 @@ def change_budget(
             most = dollars(budget.granted)
             raise Invalid.field("limit", f"at most {most}; the platform grants no more")
         changed = _put(account_id, budget.agent_instance_id, budget.period, limit, alert_percents)
-        return OwnBudget.of(changed, agent_slugs(account_id))
+        # No agent has the account's id.
+        agent = agent_slugs(account_id).get(changed.agent_instance_id or account_id)
+        return OwnBudget(changed, agent)
 
 
 def delete_budget(account_id: UUID, budget_id: UUID) -> None:

@@ -202,6 +202,12 @@ def limit_of(row: AccountLimits | None, name: str) -> int:
     return min(int(settings.DEFAULT_LIMITS[name] if own is None else own), LIMITS[name].highest)
 
 
+def limit_in_force(row: AccountLimits | None, name: str) -> int | None:
+    """Do as limit_of; None where neither the account nor the installation has such a limit."""
+    has_one = getattr(row, name, None) is not None or LIMITS[name].default is not None
+    return limit_of(row, name) if has_one else None
+
+
 def subjects_of(caller: Caller) -> dict[str, str]:
     """Return the subject of each policy that the caller's calls count under.
 
@@ -330,21 +336,24 @@ def set_limits(account: Account, **limits: int | None) -> AccountLimits:
                 f"{name}: a limit is a whole number from 1 to {highest}, not {limit}."
             )
     with tenant_context(account.pk):
-        row = lock_account(account.pk)
-        grant(row, limits)
-        row.full_clean()
-        row.save(update_fields=[*limits, "granted"])
+        row = grant(account.pk, limits)
     forget_caps()
     return row
 
 
-def grant(row: AccountLimits, limits: Mapping[str, int | None]) -> None:
-    """Let these limits hold, and be the most that the account's owners may set."""
+def grant(account_id: UUID, limits: Mapping[str, int | None]) -> AccountLimits:
+    """Let these limits hold, and be the most that the account's owners may set; in a context.
+
+    Never `running`: turns start and end meanwhile. Call forget_caps afterwards.
+    """
+    row = lock_account(account_id)
     for name, limit in limits.items():
         setattr(row, name, limit)
         row.granted.pop(name, None)
         if limit is not None:
             row.granted[name] = limit
+    row.save(update_fields=[*limits, "granted"])
+    return row
 
 
 def forget_caps() -> None:

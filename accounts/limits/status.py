@@ -6,18 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from django.utils import timezone
 from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
 from accounts.limits import quotas
+from accounts.limits.budgets import usable_budgets
 from accounts.limits.periods import current_period
 from accounts.limits.rates import MICROSECONDS, WINDOW_SECONDS, Rate
 from accounts.limits.registry import RATES
 from accounts.models import AccountLimits, Budget, RateState
-from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 from salient.formatting import dollars, utc
 
@@ -33,6 +33,19 @@ class BudgetStatus:
     reserved: Decimal
     remaining: Decimal
     resets_at: datetime
+
+    @classmethod
+    def of(cls, row: Budget, agent: str | None, now: datetime) -> Self:
+        current = current_period(row, now)
+        return cls(
+            agent=agent,
+            period=row.period,
+            limit=row.limit,
+            spent=current.spent,
+            reserved=row.reserved,
+            remaining=current.remaining,
+            resets_at=current.resets_at,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -83,10 +96,10 @@ def limit_status(caller: Caller, *, at: datetime | None = None) -> LimitStatus:
 
 def limit_status_in_context(caller: Caller, now: datetime) -> LimitStatus:
     """Do what limit_status does, inside the tenant context."""
-    row = AccountLimits.objects.filter(account_id=caller.account_id).first()
+    row = quotas.own_limits(caller.account_id)
     return LimitStatus(
         rates=tuple(_rates(caller, row, now)),
-        budgets=tuple(_budgets(caller, now)),
+        budgets=tuple(BudgetStatus.of(*each, now) for each in usable_budgets(caller)),
         running=row.running if row else 0,
         concurrent_turns=quotas.limit_of(row, "concurrent_turns"),
         caps=quotas.caps_of(caller.account_id),
@@ -103,22 +116,3 @@ def _rates(caller: Caller, row: AccountLimits | None, now: datetime) -> Iterable
         quota = quotas.limit_of(row, RATES[policy].name)
         ahead = (arrivals.get(subject, now) - now).total_seconds()
         yield replace(Rate.of(policy, quota), ahead=max(0, round(ahead * MICROSECONDS)))
-
-
-def _budgets(caller: Caller, now: datetime) -> Iterable[BudgetStatus]:
-    """Return the account's budgets and those of the agents that the caller may use."""
-    instances = agent_slugs(caller.account_id).items()
-    agents = {pk: slug for pk, slug in instances if caller.may_use(pk)}
-    rows = Budget.objects.filter(account_id=caller.account_id)
-    for row in rows.order_by("agent_instance_id", "period"):
-        if row.agent_instance_id is None or row.agent_instance_id in agents:
-            current = current_period(row, now)
-            yield BudgetStatus(
-                agent=agents.get(row.agent_instance_id or caller.account_id),
-                period=row.period,
-                limit=row.limit,
-                spent=current.spent,
-                reserved=row.reserved,
-                remaining=current.remaining,
-                resets_at=current.resets_at,
-            )

@@ -13,7 +13,7 @@ from django.test import TestCase, TransactionTestCase
 
 from accounts.auth import visitor_tokens
 from accounts.auth.caller import Caller
-from accounts.limits import call_rates, process_counters, quotas
+from accounts.limits import call_rates, quotas
 from accounts.limits.quotas import RateLimited
 from accounts.limits.registry import CALL_RATES, Rates
 from accounts.models import KeyKind, MemberRole, RateState, Scope
@@ -72,7 +72,7 @@ class KindTests(CallCase):
         self.enterContext(mock.patch.object(time, "monotonic_ns", return_value=now))
         quotas.set_limits(self.acme, reads_per_minute=6)
         # A slow machine would give calls back between two of them.
-        clock = self.enterContext(mock.patch.object(process_counters, "time"))
+        clock = self.enterContext(mock.patch.object(call_rates, "time"))
         clock.monotonic_ns.return_value = 10**15
         first = self.get(self.key, "agents")
         self.assertEqual(first.headers["ratelimit"], '"reads-caller";r=2;t=20')
