@@ -23,6 +23,12 @@ class Actor(msgspec.Struct, frozen=True):
 _actor: ContextVar[str] = ContextVar("actor", default="")
 
 
+def current_actor() -> Actor:
+    """Return who acts now; the system where nobody was named."""
+    text = _actor.get()
+    return msgspec.json.decode(text, type=Actor) if text else Actor("system")
+
+
 def actor_text() -> str:
     """Return the actor as app.actor has it: JSON, "" without one."""
     return _actor.get()

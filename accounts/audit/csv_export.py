@@ -29,6 +29,7 @@ from django.db.models.fields.tuple_lookups import (
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
+from accounts.audit.notes import as_changes
 from accounts.members import support_access
 from accounts.models import Account, ActorKind, AuditAction, AuditEntry, User
 from accounts.models.audit import no_account
@@ -243,11 +244,11 @@ def note_export(
     }
     account_id = no_account() if account is None else account.pk
     AuditEntry.objects.create(
-        **note, account_id=account_id, object="CSV export", changes=_as_changes(filters)
+        **note, account_id=account_id, object="CSV export", changes=as_changes(filters)
     )
     if account is None:
         days = {name: value for name, value in filters.items() if name in {"from", "to"}}
-        _note_everywhere(note | {"object": OF_ALL, "changes": _as_changes(days)})
+        _note_everywhere(note | {"object": OF_ALL, "changes": as_changes(days)})
 
 
 def _note_everywhere(note: Mapping[str, Any]) -> None:
@@ -261,7 +262,3 @@ def _note_everywhere(note: Mapping[str, Any]) -> None:
         cursor.execute(
             _NOTE_EVERYWHERE, [*(note[name] for name in names), json.dumps(note["changes"])]
         )
-
-
-def _as_changes(filters: Mapping[str, str]) -> dict[str, Any]:
-    return {name: [None, value] for name, value in filters.items()}

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from accounts.models import MemberRole
+from salient.actors import Actor
 
 
 class CallerKind(StrEnum):
@@ -69,6 +70,18 @@ class Caller(msgspec.Struct, frozen=True):
         if self.session_key is not None:
             return CallerKind.VISITOR
         return CallerKind.SECRET_KEY if self.origin is None else CallerKind.PUBLISHABLE_KEY
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the audit log names them."""
+        match self.kind:
+            case CallerKind.MEMBER:
+                return Actor("member", str(self.user_id), self.name)
+            case CallerKind.STAFF:
+                return Actor("staff", str(self.user_id), self.name)
+            case CallerKind.SECRET_KEY | CallerKind.PUBLISHABLE_KEY:
+                return Actor("key", str(self.api_key_id), self.name)
+        return Actor("visitor", self.subject)
 
     @property
     def is_visitor(self) -> bool:

@@ -37,7 +37,7 @@ from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
 from accounts.tenancy.renames.moved import Moved, require_account, was_renamed
 from accounts.tenancy.suspensions import Suspended, require_active
-from salient.actors import Actor, now_acting
+from salient.actors import now_acting
 from salient.api.operations import WITH_BODY, Described, Operation, Result
 from salient.api.problems import (
     PRIVATE,
@@ -222,7 +222,7 @@ async def _authorize(request: ApiRequest, operation: Operation, kwargs: dict[str
     request.caller = await authenticate(request, kwargs.pop("account"), kwargs.get("instance"))
     note(account=request.caller.account_slug)
     if request.method != "GET":
-        now_acting(actor_of(request.caller))
+        now_acting(request.caller.actor)
     require_scope(request.caller, operation.scope)
     _refuse_nul(request)
     _require_readable_body(request, operation)
@@ -253,18 +253,6 @@ def _refuse_nul(request: HttpRequest) -> None:
     for name, values in request.GET.lists():
         if any("\x00" in value for value in values):
             raise Invalid.field(name, "A NUL character is not allowed.")
-
-
-def actor_of(caller: Caller) -> Actor:
-    """Return the caller as the audit log names them."""
-    match caller.kind:
-        case CallerKind.MEMBER:
-            return Actor("member", str(caller.user_id), caller.name)
-        case CallerKind.STAFF:
-            return Actor("staff", str(caller.user_id), caller.name)
-        case CallerKind.SECRET_KEY | CallerKind.PUBLISHABLE_KEY:
-            return Actor("key", str(caller.api_key_id), caller.name)
-    return Actor("visitor", caller.subject)
 
 
 def require_scope(caller: Caller, scope: str) -> None:

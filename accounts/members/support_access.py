@@ -17,7 +17,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from accounts.audit.reasons import LONGEST_REASON, clean_reason
+from accounts.audit.notes import LONGEST_REASON, clean_reason, note
 from accounts.models import (
     Account,
     ActorKind,
@@ -114,7 +114,11 @@ def open_accounts(user: Person) -> set[UUID]:
 
 def act_under(access: SupportAccess) -> None:
     """Put the access's reason into the log entries of the rest of this request."""
-    set_transaction_actor(Actor("staff", str(access.user_id), access.staff, access.reason))
+    set_transaction_actor(_actor_under(access))
+
+
+def _actor_under(access: SupportAccess) -> Actor:
+    return Actor("staff", str(access.user_id), access.staff, access.reason)
 
 
 def note_reading(
@@ -124,23 +128,24 @@ def note_reading(
 
     `object_type` is the table's name, such as "sessions".
     """
-    what: dict[str, Any] = {
-        "account_id": access.account_id,
-        "actor_kind": ActorKind.STAFF,
-        "actor_id": str(access.user_id),
-        "action": AuditAction.NOTED,
-        "object_type": object_type,
-        "object_id": str(object_id),
-    }
-    if AuditEntry.objects.filter(**what, created_at__gte=access.created_at).exists():
-        return
-    AuditEntry.objects.create(
-        **what,
-        actor=access.staff,
-        object=label[:255],
-        changes={"support_access": [None, str(access.pk)]},
-        reason=access.reason,
+    noted = AuditEntry.objects.filter(
+        account_id=access.account_id,
+        actor_kind=ActorKind.STAFF,
+        actor_id=str(access.user_id),
+        action=AuditAction.NOTED,
+        object_type=object_type,
+        object_id=str(object_id),
+        created_at__gte=access.created_at,
     )
+    if not noted.exists():
+        note(
+            access.account_id,
+            object_type,
+            label,
+            object_id=str(object_id),
+            changes={"support_access": [None, str(access.pk)]},
+            actor=_actor_under(access),
+        )
 
 
 def require_texts(

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import models, transaction
 
-from accounts.audit.reasons import clean_reason
+from accounts.audit.notes import clean_reason
 from accounts.models import Account, AccountStatus, AuditEntry
 from salient.api.problems import Problem
 

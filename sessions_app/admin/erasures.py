@@ -23,7 +23,7 @@ from accounts.admin.lists.filters import FilterForm
 from accounts.admin.lists.keyset import KeysetAdmin
 from accounts.admin.site import own_page
 from accounts.audit.log import model_of
-from accounts.audit.reasons import LONGEST_REASON
+from accounts.audit.notes import LONGEST_REASON
 from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import User
 from accounts.tenancy.accounts import all_accounts

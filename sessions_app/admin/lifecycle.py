@@ -19,7 +19,7 @@ from accounts.admin import registry
 from accounts.admin.base import NO_STORE, RecordAdmin
 from accounts.admin.formatting import badge
 from accounts.admin.site import own_page
-from accounts.audit.reasons import LONGEST_REASON
+from accounts.audit.notes import LONGEST_REASON
 from accounts.models import Account, AccountStatus, User
 from accounts.tenancy.accounts import account_by_id
 from accounts.tenancy.context import platform_context

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.core.exceptions import RequestAborted
 
-from accounts.audit.exports import note_callers_export
+from accounts.audit.notes import note_callers_export
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import AccessEnded, still_admitted
 from accounts.models import Scope

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from accounts.audit.csv_export import BYTE_ORDER_MARK, as_csv
-from accounts.audit.exports import note_callers_export
+from accounts.audit.notes import note_callers_export
 from accounts.auth.caller import Caller
 from accounts.auth.decorators import require_scope
 from accounts.keys.services import keys_of

@@ -16,7 +16,7 @@ from django.urls import URLPattern, path
 
 from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.formatting import row_address
-from accounts.audit.reasons import LONGEST_REASON, clean_reason
+from accounts.audit.notes import LONGEST_REASON, clean_reason
 from accounts.tenancy.suspensions import NO_REASON, resume, suspend, suspension_of
 
 

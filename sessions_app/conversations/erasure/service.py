@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.audit.reasons import LONGEST_REASON, clean_reason
+from accounts.audit.notes import LONGEST_REASON, clean_reason
 from accounts.tenancy.context import tenant_context
 from sessions_app.background.stored_turns import CANCEL_SECONDS, LOOK_SECONDS
 from sessions_app.conversations.erasure.mentions import (

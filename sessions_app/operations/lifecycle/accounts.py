@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from psycopg import sql
 
-from accounts.audit.reasons import clean_reason
+from accounts.audit.notes import clean_reason
 from accounts.models import Account, AccountStatus
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context

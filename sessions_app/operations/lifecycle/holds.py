@@ -18,8 +18,7 @@ from django.db import OperationalError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from accounts.audit.notes import note
-from accounts.audit.reasons import clean_reason
+from accounts.audit.notes import clean_reason, note
 from accounts.tenancy.locks import HOLDS, lock_rows
 from agents.models import AgentInstance
 from salient.api.problems import Problem
