@@ -11,11 +11,10 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
@@ -257,7 +256,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         form_class: type[SuccessorForm],
         done: Callable[[HttpRequest, ApiKey, Any], HttpResponse],
     ) -> HttpResponse:
-        key = self._to_change(request, object_id)
+        key = self.row_to_change(request, object_id)
         if (page := self._reason_page(request, key.account_id, key)) is not None:
             return page
         user = cast(User, request.user)
@@ -322,7 +321,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
 
     def revoke_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Ask for a confirmation, then end the key for good."""
-        key = self._to_change(request, object_id)
+        key = self.row_to_change(request, object_id)
         successors = list(living_successors(key))
         sent = request.POST if request.method == "POST" else None
         form = RevokeForm(sent, successors=successors)
@@ -332,13 +331,6 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
             return redirect(row_address(key))
         title = f"Revoke {key.name}?"
         return self.render_page(request, "admin/key/revoke.html", title, key=key, form=form)
-
-    def _to_change(self, request: HttpRequest, object_id: UUID) -> ApiKey:
-        rows = self.get_queryset(request).select_related("account")
-        key: ApiKey = get_object_or_404(rows, pk=object_id)
-        if not self.has_change_permission(request, key):
-            raise PermissionDenied
-        return key
 
     @admin.display(description="key")
     def shown_id(self, key: ApiKey) -> str:

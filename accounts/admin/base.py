@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
@@ -20,7 +21,7 @@ from django.contrib.admin.views.main import (
 )
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
@@ -156,8 +157,8 @@ class PlatformModelAdmin[M: Model](NamedLookups[M], BoundedList[M]):
     ) -> M | None:
         """Return the row of a page by its id: `to_field_allowed` allows no other column."""
         if (row := self._row(request, object_id)) is not None:
-            values = {field.attname: vars(row).get(field.attname) for field in self._columns()}
-            row.as_read = values  # type: ignore[attr-defined]
+            columns = [field.attname for field in self.opts.concrete_fields]
+            row.as_read = {name: vars(row).get(name) for name in columns}  # type: ignore[attr-defined]
         return row
 
     def detail_rows(self, request: HttpRequest) -> QuerySet[M]:
@@ -171,6 +172,15 @@ class PlatformModelAdmin[M: Model](NamedLookups[M], BoundedList[M]):
         except (ObjectDoesNotExist, ValidationError, ValueError):
             return None
 
+    def row_to_change(self, request: HttpRequest, object_id: UUID) -> M:
+        """Return the row of a page that changes it; raises PermissionDenied before Http404."""
+        row = self.get_object(request, str(object_id))
+        if not self.has_change_permission(request, row):
+            raise PermissionDenied
+        if row is None:
+            raise Http404(f"There is no such {self.opts.verbose_name}.")
+        return row
+
     def save_form(self, request: HttpRequest, form: Any, change: Any) -> Any:
         """Keep the values of fields that were sent unchanged: a widget may know less of them.
 
@@ -178,14 +188,11 @@ class PlatformModelAdmin[M: Model](NamedLookups[M], BoundedList[M]):
         """
         row = super().save_form(request, form, change)
         as_read = getattr(row, "as_read", {}) if change else {}
-        for field in self._columns():
+        for field in self.opts.concrete_fields:
             is_unchanged = field.name in form.fields and field.name not in form.changed_data
             if is_unchanged and field.attname in as_read:
                 setattr(row, field.attname, as_read[field.attname])
         return row
-
-    def _columns(self) -> list[Any]:
-        return list(self.opts.concrete_fields)
 
     def get_changelist(self, request: HttpRequest, **_more: Any) -> type[ChangeList]:
         return self.changelist_class
@@ -235,10 +242,9 @@ class PlatformModelAdmin[M: Model](NamedLookups[M], BoundedList[M]):
         """Refuse unknown filters, and name the page by its rows instead of “Select … to change”."""
         if (led := self.lead_on(request)) is not None:
             return led
-        if self.has_view_or_change_permission(request):
-            refused = self.refuse_lookups(request)
-            if refused is not None:
-                return refused
+        may_see = self.has_view_or_change_permission(request)
+        if may_see and (refused := self.refuse_lookups(request)) is not None:
+            return refused
         title = str(self.opts.verbose_name_plural)
         context = {"title": title[:1].upper() + title[1:]} | (extra_context or {})
         return super().changelist_view(request, context)
@@ -372,8 +378,7 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
             raise PermissionDenied
         if row is None:
             return self.no_such_row(request, object_id)
-        refused = self.refuse_row(request, row)
-        if refused is not None:
+        if (refused := self.refuse_row(request, row)) is not None:
             return refused
         context = self.detail(request, row) | (extra_context or {})
         return self.render_page(request, self.detail_template, headers=NO_STORE, **context)

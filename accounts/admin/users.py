@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Field, ManyToManyField, Prefetch, Q, QuerySet, prefetch_related_objects
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -292,9 +292,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
 
     def link_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Send the person a link to set a new password, which nobody sees here."""
-        person = get_object_or_404(User, pk=object_id)
-        if not self.has_change_permission(request, person):
-            raise PermissionDenied
+        person = self.row_to_change(request, object_id)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if person.is_active:

@@ -8,9 +8,8 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 
@@ -57,11 +56,7 @@ class RenamableAdmin[M: Model](PlatformModelAdmin[M]):
 
     def rename_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Ask for the new slug, and rename the row; or release a former slug."""
-        row = self.get_object(request, str(object_id))
-        if not self.has_change_permission(request, row):
-            raise PermissionDenied
-        if row is None:
-            raise Http404(f"There is no such {self.opts.verbose_name}.")
+        row = self.row_to_change(request, object_id)
         if request.method == "POST" and (slug := request.POST.get("release", "")):
             return self._released(request, row, slug)
         form = RenameForm(

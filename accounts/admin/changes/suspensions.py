@@ -8,9 +8,8 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 
@@ -74,7 +73,7 @@ class SuspendableAdmin[M: Model](PlatformModelAdmin[M]):
 
     def suspend_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Ask for the reason, and suspend the row."""
-        row = self._to_stop(request, object_id)
+        row = self.row_to_change(request, object_id)
         form = ReasonForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             done = suspend(row, form.cleaned_data["reason"])
@@ -91,20 +90,12 @@ class SuspendableAdmin[M: Model](PlatformModelAdmin[M]):
         )
 
     def resume_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        row = self._to_stop(request, object_id)
+        row = self.row_to_change(request, object_id)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         done = resume(row)
         text = "resumed, and works again within 5 seconds" if done else "was not suspended"
         return self._stopped(request, row, text, done=done)
-
-    def _to_stop(self, request: HttpRequest, object_id: UUID) -> Any:
-        row = self.get_object(request, str(object_id))
-        if not self.has_change_permission(request, row):
-            raise PermissionDenied
-        if row is None:
-            raise Http404(f"There is no such {self.opts.verbose_name}.")
-        return row
 
     def _stopped(self, request: HttpRequest, row: M, text: str, *, done: bool) -> HttpResponse:
         self.message_user(
