@@ -15,7 +15,7 @@ class AccountsConfig(AppConfig):
         """Register the checks, and what runs after each migrate."""
         from accounts.auth import route_checks  # noqa: F401, PLC0415 - models are not ready before
         from accounts.tenancy import checks  # noqa: F401, PLC0415 - models are not ready before
-        from accounts.webhooks import figures  # noqa: F401, PLC0415 - models are not ready before
+        from accounts.webhooks import log  # noqa: F401, PLC0415 - models are not ready before
 
         post_migrate.connect(_grant_rights, sender=self, dispatch_uid="accounts.tenancy.roles")
         # After each app: Django makes its permissions then.

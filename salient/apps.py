@@ -18,7 +18,7 @@ class SalientConfig(AppConfig):
         from salient.database import indexes, limit_replies  # noqa: F401, PLC0415
         from salient.observability import metrics, snapshots, tracing  # noqa: PLC0415
         from salient.security import checks  # noqa: F401, PLC0415
-        from salient.tasks import figures  # noqa: F401, PLC0415
+        from salient.tasks import queue  # noqa: F401, PLC0415
 
         on_start(limit_replies)
         on_start(metrics.start)

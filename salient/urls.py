@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from accounts.api.openapi.views import openapi
 from accounts.api.views import account_change
 from salient.api import health, metrics
 
@@ -13,8 +14,8 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("admin/", admin.site.urls),
-    path("", include("accounts.pages.password_urls")),
-    path("", include("accounts.api.openapi.urls")),
+    path("", include("accounts.pages.urls")),
+    path("openapi.json", openapi, name="api-document"),
     path("accounts/<str:account>", account_change, name="one-account"),
     path("accounts/<str:account>/", include("accounts.api.urls")),
     path("accounts/<str:account>/", include("agents.api.urls")),

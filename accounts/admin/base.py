@@ -34,7 +34,7 @@ from accounts.audit import timeline
 from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import Account
 from accounts.tenancy.accounts import account_by_id, active_accounts
-from salient.security.key_texts import without_secrets
+from salient.security.logs import without_secrets
 
 # What an address of a list holds besides look-ups: its page, its order, and what pop-ups need.
 LIST_PARAMETERS = {

@@ -25,7 +25,7 @@ from accounts.members.staff_roles import role_of
 from accounts.models import User
 from accounts.tenancy.context import platform_context
 from salient.actors import Actor, set_transaction_actor
-from salient.security.key_texts import without_secrets
+from salient.security.logs import without_secrets
 
 type AdminView = Callable[..., HttpResponseBase]
 type Page = dict[str, Any]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from http import HTTPStatus
 
-from accounts.api import me
 from accounts.api.schemas import AccountChangeIn, AccountOut, MeOut, RotatedOut, RotateIn
 from accounts.auth.decorators import ANY, ApiRequest, Caller, CallerKind, api_view
 from accounts.keys import services
-from accounts.keys.services import AlreadyRotated
+from accounts.keys.services import AlreadyRotated, find_key
+from accounts.limits.quotas import SEES_AMOUNTS
 from accounts.limits.registry import Rates
+from accounts.limits.status import limit_status
 from accounts.members.members import current_role
 from accounts.models import Scope
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.renames import SlugTaken, change_account, former_slugs_of
 from salient.api.problems import Forbidden
@@ -22,7 +24,26 @@ from salient.database import in_database
 @api_view("GET", scope=ANY, answer=MeOut)
 async def who_am_i(request: ApiRequest) -> MeOut:
     """Tell a key, member or visitor token what it may do."""
-    return await in_database(me.describe, request.caller)
+    return await in_database(describe, request.caller)
+
+
+def describe(caller: Caller) -> MeOut:
+    with tenant_context(caller.account_id):
+        key = find_key(caller.api_key_id, caller.account_id) if caller.api_key_id else None
+        slugs = agent_slugs(caller.account_id) if caller.instance_ids else {}
+    agents = sorted(slugs[pk] for pk in caller.instance_ids if pk in slugs)
+    return MeOut(
+        account=caller.account_slug,
+        kind=caller.kind,
+        name=key.name if key else None,
+        role=caller.role,
+        mode="test" if caller.is_test else "live",
+        scopes=sorted(caller.scopes),
+        agents=agents if caller.instance_ids else None,
+        networks=(key.networks if key else None) or None,
+        expires_at=caller.expires_at,
+        limits=limit_status(caller).as_dict() if caller.kind in SEES_AMOUNTS else None,
+    )
 
 
 @api_view(

@@ -1,8 +1,8 @@
-"""The delivery log: what was sent, what waits, and sending it again."""
+"""The delivery log: what was sent, what waits (for /metrics too), and sending it again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -17,6 +17,7 @@ from accounts.webhooks.endpoints import DISABLED, WebhookDisabled
 from accounts.webhooks.outbox import LEASE
 from salient.api.problems import NotFound, first_or_404
 from salient.cursor import Cursor, older, page_of
+from salient.observability.stored import Figure, late_by, stored_figures
 
 # A delivery that has ended is kept for so long.
 RETENTION: Final = timedelta(days=14)
@@ -123,6 +124,17 @@ def backlog() -> dict[str, Any]:
         endpoints = [_queue(row) for row in queues]
         disabled = WebhookEndpoint.objects.filter(is_enabled=False).count()
     return {**whole, "disabled_endpoints": disabled, "endpoints": endpoints}
+
+
+@stored_figures
+def figures() -> Iterator[Figure]:
+    """Count the deliveries that wait, and tell how late the oldest due one is."""
+    with platform_context():
+        pending = WebhookDelivery.objects.pending().order_by()
+        found = pending.aggregate(number=Count("pk"), oldest=Min("next_try_at"))
+    waiting, late = found["number"], late_by(found["oldest"])
+    yield Figure("webhooks_waiting", "Deliveries not yet made or given up.", (), {(): waiting})
+    yield Figure("webhooks_due_seconds", "How late the oldest due delivery is.", (), {(): late})
 
 
 def _queue(row: Mapping[str, Any]) -> dict[str, Any]:

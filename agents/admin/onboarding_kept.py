@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from salient.security.encryption import SecretUnreadable, conceal, reveal
-from salient.security.key_texts import without_secrets
+from salient.security.logs import without_secrets
 
 KEPT, BEGUN = "onboarding", "begun"
 MOST_KEPT = 20

@@ -25,13 +25,17 @@ async def metrics(request: HttpRequest) -> HttpResponse:
     except Problem as problem:
         return problem.as_response()
     # Imported here: without a token nothing of it is.
-    from salient.observability.exposition import CONTENT_TYPE, exposed  # noqa: PLC0415
+    from prometheus_client import CONTENT_TYPE_LATEST  # noqa: PLC0415
+
+    from salient.observability.recorder import exposed  # noqa: PLC0415
 
     recording.start()
     if recording.recorder is not None:
         recording.recorder.flush()
     text = await asyncio.to_thread(exposed, await read_stored())
-    return HttpResponse(text, content_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+    return HttpResponse(
+        text, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"}
+    )
 
 
 def require_token(request: HttpRequest) -> None:

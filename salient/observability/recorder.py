@@ -13,15 +13,20 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from threading import Lock
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from salient.observability import count_files
+
+if TYPE_CHECKING:
+    from salient.observability.stored import Figure
 
 # Before the first metric makes its file.
 count_files.use()
@@ -185,3 +190,26 @@ def of_all_processes() -> CollectorRegistry:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry
+
+
+class _Stored(Collector):
+    def __init__(self, figures: list[Figure] | None) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        up = 0 if self._figures is None else 1
+        yield GaugeMetricFamily(
+            "salient_database_up", "1 where the database gave its figures in time.", value=up
+        )
+        for figure in self._figures or ():
+            family = GaugeMetricFamily(f"salient_{figure.name}", figure.help, labels=figure.labels)
+            for labels, value in figure.values.items():
+                family.add_metric(labels, value)
+            yield family
+
+
+def exposed(figures: list[Figure] | None) -> bytes:
+    """Write all counts, and what the database says; it reads a few files, so a thread calls it."""
+    stored = CollectorRegistry()
+    stored.register(_Stored(figures))
+    return generate_latest(of_all_processes()) + generate_latest(stored)

@@ -10,9 +10,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError
+from django.utils import timezone
 
 from salient.database import in_database_once
 
@@ -41,6 +43,11 @@ def stored_figures(reader: Reader) -> Reader:
     """Register what reads figures from the database."""
     _readers.append(reader)
     return reader
+
+
+def late_by(due: datetime | None) -> float:
+    """Return for how many seconds something has been due; 0 where it is not, or there is none."""
+    return 0.0 if due is None else max(0.0, (timezone.now() - due).total_seconds())
 
 
 async def read_stored() -> list[Figure] | None:

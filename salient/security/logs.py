@@ -1,16 +1,17 @@
-"""Logging filters: no keys, tokens of links or stored texts, no tracebacks for refused requests."""
+"""Texts without keys and tokens; and the log without them, stored texts and idle tracebacks."""
 
 import logging
 import re
 from copy import copy
 
-from salient.security.key_texts import without_secrets
-
+# `sal_sk_<id>_<secret>`, also when it was cut off, and a key without its prefix.
+_KEY = re.compile(r"(sal_[a-z]{2}_[0-9A-Za-z]+|\b[0-9A-Za-z]{12})_(?:[0-9A-Za-z]+|…|%E2%80%A6)")
+# Bearer tokens have no public part.
+_BEARER = re.compile(r"(sal_[vp]t_)[^\s&\"']+")
+_SHORTEST_SECRET = 32
 # Links that are sent by e-mail: /accounts/{account}/invitations/{token}/, and /keys/{token}/;
 # /password/{user}/{token}/.
 _TOKEN = re.compile(r"(/(?:invitations|keys|password/[^/\s?]+)/)[^/\s?]+(?=/)")
-
-
 # What PostgreSQL adds to an error: the row that it refused, or the JSON that it could not read.
 # The row's texts may have lines, so that it ends only with the whole error.
 _ROW = re.compile(
@@ -19,6 +20,17 @@ _ROW = re.compile(
 )
 # What pydantic shows of a value that it refused.
 _INPUT = re.compile(r"(?<=\binput_value=).*?(?=, input_type=)", re.DOTALL)
+
+
+def without_secrets(text: str) -> str:
+    """Return the text with the public parts of its keys and tokens alone."""
+    return _BEARER.sub(r"\1…", _KEY.sub(_public, text))
+
+
+def _public(found: re.Match[str]) -> str:
+    # Other words are written with underscores too.
+    is_key = found[1].startswith("sal_") or len(found[0]) > len(found[1]) + _SHORTEST_SECRET
+    return found[1] if is_key else found[0]
 
 
 def cleaned(text: str) -> str:

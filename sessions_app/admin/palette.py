@@ -19,7 +19,7 @@ from accounts.admin import registry
 from accounts.admin.base import NO_STORE
 from accounts.admin.formatting import row_address
 from accounts.admin.lists.private import SearchField
-from salient.security.key_texts import without_secrets
+from salient.security.logs import without_secrets
 from sessions_app.conversations.look_up import Found, look_up
 
 

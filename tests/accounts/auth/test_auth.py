@@ -371,7 +371,7 @@ class SecrecyTests(KeyFixtures):
     async def test_no_secret_stands_in_a_row_a_log_or_an_answer(self) -> None:
         with self.assertLogs(level="DEBUG") as logs:
             me = await self.api.get("/accounts/acme/me")
-            with patch("accounts.api.me.describe", side_effect=RuntimeError("broken")):
+            with patch("accounts.api.views.describe", side_effect=RuntimeError("broken")):
                 broken = await self.api.get("/accounts/acme/me")
             refused = await self.chat(ApiClient(UNKNOWN))
             rotated = await self.api.post("/accounts/acme/keys/rotate", {})
