@@ -36,7 +36,7 @@ from salient.api.limits import (
 from salient.api.problems import PRIVATE, InternalError, Problem, UnknownRoute
 from salient.api.problems.openai import in_openai_form, is_openai
 from salient.api.routing import names_in, nearest_route, route_of
-from salient.database.upgrades.pending import require_migrated
+from salient.database.upgrades.pending import migrations
 
 logger = logging.getLogger(__name__)
 KEEP_ALIVE_COMMENT = b": still here\n\n"
@@ -71,7 +71,7 @@ class ApiHandler:
         send = Sender(send, api_headers(), scope)
         try:
             require_known_host(scope)
-            require_migrated(scope["path"])
+            migrations.require(scope["path"])
             body = await read_body(BodyReader(scope, receive, largest_body(scope["path"])))
         except RequestAborted:
             return

@@ -10,7 +10,7 @@ from django.http import HttpRequest, JsonResponse
 from salient.api.operations import open_route
 from salient.api.schemas import Out
 from salient.database import in_database
-from salient.database.upgrades.pending import readiness_problem
+from salient.database.upgrades.pending import migrations
 
 # Load balancers wait a few seconds at most.
 READY_SECONDS = 1.5
@@ -38,7 +38,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     """Tell whether the process is ready for requests: 503 says what it waits for."""
     try:
         async with asyncio.timeout(READY_SECONDS):
-            problem = await in_database(readiness_problem)
+            problem = await in_database(migrations.find_problem)
     except (DatabaseError, InterfaceError, TimeoutError):
         problem = "The database does not answer."
     if problem:

@@ -29,7 +29,7 @@ from salient.api.problems import (
     UnknownRoute,
 )
 from salient.api.routing import HEALTH, METRICS, nearest_route, route_of
-from salient.database.upgrades.pending import MigrationPending, require_migrated
+from salient.database.upgrades.pending import MigrationPending, migrations
 from salient.observability import context
 
 logger = logging.getLogger(__name__)
@@ -263,7 +263,7 @@ def with_request_limits(application: Application) -> Application:
         with suppress(RequestAborted):
             try:
                 require_known_host(scope)
-                require_migrated(scope["path"])
+                migrations.require(scope["path"])
                 body = await read_body(reader)
             except Problem as problem:
                 await send_refusal(problem, scope, sender)

@@ -84,7 +84,12 @@ def route_template(path: str) -> str:
     match = route_of(path)
     if match is None:
         return NO_ROUTE
-    return "/" + _PARAMETER.sub(r"{\1}", match.route)
+    return "/" + with_braces(match.route)
+
+
+def with_braces(pattern: str) -> str:
+    """Write the parameters of a URL pattern as documents do: `{account}`."""
+    return _PARAMETER.sub(r"{\1}", pattern)
 
 
 @lru_cache(maxsize=1024)

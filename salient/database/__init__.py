@@ -7,6 +7,7 @@ from salient.database.diagnosis import (
     check_server,
     ensure_started,
     explain,
+    first_line,
     is_unavailable,
 )
 from salient.database.executor import (
@@ -30,6 +31,7 @@ __all__ = [
     "database_config",
     "ensure_started",
     "explain",
+    "first_line",
     "give_back",
     "in_database",
     "in_database_once",

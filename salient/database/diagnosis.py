@@ -63,7 +63,7 @@ def check_server() -> None:
             check_version(probe.info.server_version)
             _check_rights(probe)
     except (SharedProcessError, psycopg.Error) as error:
-        raise DatabaseProblem(explain(error) or _first_line(error)) from error
+        raise DatabaseProblem(in_one_line(error)) from error
 
 
 def check_version(number: int) -> None:
@@ -78,7 +78,7 @@ def explain(error: BaseException) -> str | None:
     causes = list(_chain(error))
     for cause in causes:
         if isinstance(cause, (DatabaseProblem, SharedProcessError, ImproperlyConfigured)):
-            return _first_line(cause)
+            return first_line(cause)
         if isinstance(cause, OSError) and cause.filename and cause.errno in UNWRITABLE:
             return f"{cause.filename} cannot be used: {str(cause.strerror).lower()}"
         if isinstance(cause, PoolTimeout):
@@ -87,22 +87,27 @@ def explain(error: BaseException) -> str | None:
             return line
     # Django's own refusal of an old server, and a lost connection, have no code.
     known = (InterfaceError, psycopg.InterfaceError)
-    return next((f"{_server()}: {_first_line(e)}" for e in causes if isinstance(e, known)), None)
+    return next((f"{_server()}: {first_line(e)}" for e in causes if isinstance(e, known)), None)
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return what `explain` does, or else how the error itself begins."""
+    return explain(error) or first_line(error)
 
 
 def _explain_postgres(error: psycopg.Error) -> str | None:
     if error.sqlstate == INSUFFICIENT_PRIVILEGE:
         user = connection.settings_dict["USER"]
         return (
-            f"{_server()}: the database user {user!r} lacks a right: {_first_line(error)} "
+            f"{_server()}: the database user {user!r} lacks a right: {first_line(error)} "
             "(“manage.py database_roles” says what is missing)"
         )
     if error.sqlstate == DISK_FULL:
-        return f"{_server()}: its disk is full ({_first_line(error)})"
+        return f"{_server()}: its disk is full ({first_line(error)})"
     if isinstance(error, psycopg.OperationalError):
         text = str(error)
         advice = next((line for words, line in CONNECTING.items() if words in text), None)
-        return f"{_server()} can not be used: {advice or _first_line(error)}"
+        return f"{_server()} can not be used: {advice or first_line(error)}"
     return None
 
 
@@ -158,6 +163,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or context
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return how an error begins: PostgreSQL's have further lines, with values of rows."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

@@ -22,7 +22,12 @@ from typing import IO, Any
 import psycopg
 from psycopg import sql
 
-from salient.local.shared_process import SharedProcess, SharedProcessError, die_with_supervisor
+from salient.local.shared_process import (
+    SharedProcess,
+    SharedProcessError,
+    die_with_supervisor,
+    read_from,
+)
 
 DIRECTORY = Path(__file__).resolve().parent.parent.parent / "var" / "postgres"
 # Both the database and its role.
@@ -109,7 +114,9 @@ class EmbeddedServer:
             with psycopg.connect(
                 host=str(self.sockets), user=NAME, dbname="postgres", autocommit=True
             ) as connection:
-                _make_database(connection)
+                known = "SELECT 1 FROM pg_database WHERE datname = %s"
+                if not connection.execute(known, [NAME]).fetchone():
+                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
         except psycopg.OperationalError:
             return None
         return {"host": str(self.sockets)}
@@ -137,7 +144,7 @@ class EmbeddedServer:
         begin = log.tell()
         command = ["initdb", "-D", str(draft), *options, *locale, *access]
         if self._launch(command, uid, log).wait():
-            raise SharedProcessError(self.start_failure(_tail(self.directory / "log", begin)))
+            raise SharedProcessError(self.start_failure(read_from(self.directory / "log", begin)))
         if os.geteuid() == 0:
             _give_to(SERVER_UID, draft)
         draft.rename(self.data)
@@ -235,12 +242,6 @@ def check_major(have: str, installed: str, directory: Path) -> None:
     )
 
 
-def _make_database(connection: psycopg.Connection[Any]) -> None:
-    found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone()
-    if not found:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
-
-
 def _named_uid() -> int:
     """Return a user other than root who has a name."""
     users = {entry.pw_name: entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid}
@@ -301,9 +302,3 @@ def _wait_until_gone(pid: int, data: Path) -> None:
         if time.monotonic() > deadline:
             raise SharedProcessError(f"an older PostgreSQL (process {pid}) does not stop: end it")
         time.sleep(0.05)
-
-
-def _tail(file: Path, begin: int) -> str:
-    with file.open("rb") as log:
-        log.seek(begin)
-        return log.read().decode(errors="replace")

@@ -13,10 +13,8 @@ from salient.security import checks
 def main() -> int | str:
     """Return the exit code; gunicorn.conf.py runs this."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
-    return checks.main() or _database_problem()
-
-
-def _database_problem() -> str | int:
+    if code := checks.main():
+        return code
     try:
         check_server()
     except Exception as error:

@@ -124,8 +124,8 @@ class Environment:
         read = _decimal(least, most, "a number of seconds, without a unit,")
         return float(self.one(name, read, default=Decimal(default)))
 
-    def decimal(self, name: str, *, default: str, least: float = 0, most: float) -> Decimal:
-        return self.one(name, _decimal(least, most, "a number"), default=Decimal(default))
+    def decimal(self, name: str, *, default: str, most: float) -> Decimal:
+        return self.one(name, _decimal(0, most, "a number"), default=Decimal(default))
 
     def items[T](self, name: str, *, default: list[T], each: Callable[[str], T]) -> list[T]:
         """The values between commas; an empty value is an empty list."""

@@ -79,7 +79,7 @@ class SharedProcess:
         return self.directory / "log"
 
     def ensure(self) -> dict[str, Any]:
-        # The users' locks that this process holds, by file; open until the process ends.
+        """Use the server until this process ends, and start it if need be; return its state."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             with _holding:
@@ -204,18 +204,15 @@ class Supervisor:
         deadline = time.monotonic() + self.shared.start_timeout
         while time.monotonic() < deadline and not self.asked_to_stop:
             if self.process.poll() is not None:
-                raise SharedProcessError(self.server.start_failure(self._log_since(begin)))
+                raise SharedProcessError(
+                    self.server.start_failure(read_from(self.shared.log_file, begin))
+                )
             if (state := self.server.ready(self.process)) is not None:
                 self._write_state({**state, "pid": self.process.pid, "keeper": os.getpid()})
                 return
             time.sleep(POLL)
         self._stop_server()
         raise SharedProcessError(f"{self.shared.name} was stopped before it answered")
-
-    def _log_since(self, begin: int) -> str:
-        with self.shared.log_file.open("rb") as log:
-            log.seek(begin)
-            return log.read().decode(errors="replace")
 
     def _watch(self) -> None:
         """Return when the server was stopped because it is needed no more."""
@@ -305,6 +302,13 @@ def _lock(descriptor: int, kind: int, *, timeout: float = 0.0) -> bool:
             time.sleep(POLL)
         else:
             return True
+
+
+def read_from(file: Path, begin: int) -> str:
+    """Return what a log says from this byte on."""
+    with file.open("rb") as log:
+        log.seek(begin)
+        return log.read().decode(errors="replace")
 
 
 def _open_log(path: Path) -> IO[bytes]:

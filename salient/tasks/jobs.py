@@ -20,6 +20,8 @@ from django.tasks import Task, TaskResultStatus, task
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult, get_date_max
 
+from salient.database.upgrades.lock import try_lock
+
 # "SALJOBS" in ASCII; its lower half is replaced by what names one job.
 _LOCKS: Final = 0x53414C4A << 32
 # No run takes longer: one that still says so was lost with its process.
@@ -72,13 +74,7 @@ def only_one(name: str) -> Iterator[bool]:
     """
     lock: Any = connections["default"].copy()
     try:
-        lock.ensure_connection()
-        lock.set_autocommit(False)
-        with lock.cursor() as cursor:
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_key(name)])
-            [is_mine] = cursor.fetchone()
-        yield bool(is_mine)
+        yield try_lock(lock, _key(name))
     finally:
         lock.close()
 

@@ -16,7 +16,7 @@ from django.utils.module_loading import autodiscover_modules
 from django_tasks_db.management.commands import db_worker
 from django_tasks_db.models import DBTaskResult
 
-from salient.database import ensure_started
+from salient.database import ensure_started, first_line
 from salient.database.upgrades.pending import Migrations
 from salient.observability import genai, metrics, tracing
 from salient.observability.context import apart
@@ -136,8 +136,7 @@ class Worker:
             self._queue.run()
         except (OperationalError, InterfaceError) as error:
             if not self._is_away:
-                reason = str(error).partition("\n")[0]
-                logger.warning("The worker waits for the database: %s", reason)
+                logger.warning("The worker waits for the database: %s", first_line(error))
             self._is_away = True
         except Exception:
             logger.exception("Unexpected error of the worker")
@@ -173,8 +172,8 @@ class Worker:
             try:
                 run(pause, once=False)
             except (OperationalError, InterfaceError) as error:
-                reason = str(error).partition("\n")[0]
-                logger.warning("The service %s waits for the database: %s", name, reason)
+                told = first_line(error)
+                logger.warning("The service %s waits for the database: %s", name, told)
             except Exception:
                 logger.exception("Unexpected error of the service %s", name)
             finally:

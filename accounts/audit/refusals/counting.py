@@ -25,7 +25,7 @@ from accounts.models import ApiKey, KeyKind
 from salient.api.handler import on_refusal
 from salient.api.lifespan import in_rounds, on_stop
 from salient.api.problems import Problem
-from salient.database import in_database, is_unavailable
+from salient.database import first_line, in_database, is_unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ async def write_refusals() -> None:
         if not (is_unavailable(error) or isinstance(error, IntegrityError)):
             logger.exception("Refusals could not be counted")
             return
-        logger.warning("Refusals are counted later: %s", str(error).partition("\n")[0])
+        logger.warning("Refusals are counted later: %s", first_line(error))
         _counter.put_back(counts)
 
 

@@ -102,12 +102,6 @@ def codes_of(problems: Iterable[type[Problem]]) -> list[str]:
     return list(dict.fromkeys(code for each in problems for code in each.meanings()))
 
 
-def meanings_of(problems: Iterable[type[Problem]]) -> str:
-    """Return the codes with their meanings, as a list in Markdown."""
-    found = {code: text for each in problems for code, text in each.meanings().items()}
-    return "\n".join(f"- `{code}`: {text}" for code, text in found.items())
-
-
 class _Writer:
     def __init__(self, components: Components, security: Security, prefix: str) -> None:
         self.components, self._security, self._prefix = components, security, prefix
@@ -211,8 +205,9 @@ class _Writer:
                 if as_openai
                 else {PROBLEM_JSON: {"schema": self.problem_schema(problems, about)}}
             )
+            meanings = {code: text for each in problems for code, text in each.meanings().items()}
             self.responses[name] = {
-                "description": meanings_of(problems),
+                "description": "\n".join(f"- `{code}`: {text}" for code, text in meanings.items()),
                 "headers": _described(_headers(problems, status=status, as_openai=as_openai)),
                 "content": content,
             }

@@ -11,7 +11,7 @@ from typing import Any
 from django.urls import get_resolver
 
 from salient.api.operations import WITH_BODY, Operation
-from salient.api.routing import all_routes, is_api
+from salient.api.routing import all_routes, is_api, with_braces
 
 # What the modules of views are about, where their name alone would not say it well.
 TAGS = {
@@ -19,7 +19,6 @@ TAGS = {
     "connection": "connections",
     "eval": "test chats",
 }
-_PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def api_operations() -> Iterator[ApiOperation]:
     for pattern, view in all_routes(get_resolver(), "/"):
         if not is_api(pattern):
             continue
-        path = _PARAMETER.sub(r"{\2}", pattern)
+        path = with_braces(pattern)
         for method, operation in getattr(view, "operations", {}).items():
             one: Callable[..., Any] = getattr(view, "routes", {}).get(method, view)
             found = _camel_case(one.__name__)
@@ -82,15 +81,6 @@ def api_operations() -> Iterator[ApiOperation]:
                 found = _camel_case(f"{one.__name__}_{path.rpartition('/')[2]}")
             taken.add(found)
             yield ApiOperation(method, path, one, operation, found)
-
-
-def undescribed() -> list[str]:
-    """Return the routes of the API whose views say nothing about themselves."""
-    return [
-        pattern
-        for pattern, view in all_routes(get_resolver(), "/")
-        if is_api(pattern) and not getattr(view, "operations", None)
-    ]
 
 
 def _camel_case(name: str) -> str:

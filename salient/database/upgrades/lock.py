@@ -44,22 +44,23 @@ def migration_lock(alias: str, on_wait: Callable[[], None]) -> Iterator[None]:
     """
     lock: Any = connections[alias].copy()
     try:
-        if not _try_lock(lock):
+        if not try_lock(lock, LOCK):
             on_wait()
-            while not _try_lock(lock):
+            while not try_lock(lock, LOCK):
                 time.sleep(TRY_EVERY_SECONDS)
         yield
     finally:
         lock.close()
 
 
-def _try_lock(lock: Any) -> bool:
+def try_lock(lock: Any, key: int) -> bool:
+    """Take the lock in a transaction of this connection; False where another one holds it."""
     lock.ensure_connection()
     lock.set_autocommit(False)
     with lock.cursor() as cursor:
-        # The transaction is idle between two attempts and while migrations run.
+        # The transaction is idle between two attempts, and while the work is done.
         cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [key])
         is_locked = bool(cursor.fetchone()[0])
     if not is_locked:
         lock.rollback()

@@ -18,6 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from salient.api.lifespan import on_start, on_stop
 from salient.api.problems import Problem, Unavailable
 from salient.api.routing import OPEN
+from salient.database.diagnosis import first_line
 
 logger = logging.getLogger(__name__)
 # How often the watch looks while none is pending, and while calls are refused.
@@ -67,7 +68,7 @@ class Migrations:
             return self._find_pending()
         except ProgrammingError as error:
             self._enough = None
-            return f"The server cannot read which migrations are applied: {_first_line(error)}."
+            return f"The server cannot read which migrations are applied: {first_line(error)}."
 
     def _find_pending(self) -> str | None:
         executor = MigrationExecutor(connection)
@@ -96,10 +97,6 @@ class Migrations:
 
 def _applied() -> Applied:
     return frozenset(MigrationRecorder(connection).migration_qs.values_list("app", "name"))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _count(number: int) -> str:
@@ -154,13 +151,3 @@ async def stop() -> None:
     ended, _watch = _watch, None
     if ended is not None:
         ended.stop()
-
-
-def require_migrated(path: str) -> None:
-    """Raise MigrationPending while this process refuses its callers."""
-    migrations.require(path)
-
-
-def readiness_problem() -> str | None:
-    """Return why a server may not get requests yet; raises the database's errors."""
-    return migrations.find_problem()

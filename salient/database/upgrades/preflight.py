@@ -16,6 +16,7 @@ from django.db.migrations.exceptions import AmbiguityError
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.operations import RunPython
 
+from salient.database.diagnosis import first_line
 from salient.database.upgrades import statements
 from salient.database.upgrades.lock import require_migratable
 from salient.database.upgrades.statements import Column, Effect, Lock, Time
@@ -175,7 +176,7 @@ def _collect(
     try:
         run(app, editor, *states)
     except (DatabaseError, LookupError, ValueError) as error:
-        return f"known only when what comes first has run ({str(error).splitlines()[0]})"
+        return f"known only when what comes first has run ({first_line(error)})"
     return ""
 
 

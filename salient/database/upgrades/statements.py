@@ -145,14 +145,14 @@ def _spaced(text: str) -> str:
 def effects(statement: str, known: Known) -> Iterator[Effect]:
     """Yield what one statement locks; nothing for one that locks no table that is in use."""
     if statement.startswith("CREATE TABLE "):
-        yield from _referenced(statement, Time.MOMENT)
+        yield from _referenced(statement)
         return
     if altered := _ALTER.match(statement):
         for action in split(altered["actions"], ","):
             effect = _action(altered["table"], action, known)
             yield effect
             if effect.lock == Lock.NO_WRITES_ALONE or action.startswith("ADD COLUMN "):
-                yield from _referenced(action, Time.MOMENT)
+                yield from _referenced(action)
         return
     if dropped := _DROP_INDEX.match(statement):
         lock = Lock.MAINTENANCE if dropped["concurrently"] else Lock.ALL
@@ -178,10 +178,10 @@ def _action(table: str, action: str, known: Known) -> Effect:
     return Effect(table, Lock.ALL, Time.UNKNOWN)
 
 
-def _referenced(text: str, time: Time) -> Iterator[Effect]:
+def _referenced(text: str) -> Iterator[Effect]:
     """Yield the tables that foreign keys lead to: their rows may not change meanwhile."""
     for found in _REFERENCES.finditer(text):
-        yield Effect(found["table"], Lock.NO_WRITES_ALONE, time)
+        yield Effect(found["table"], Lock.NO_WRITES_ALONE, Time.MOMENT)
 
 
 def _is_wider(before: str, after: str) -> bool:

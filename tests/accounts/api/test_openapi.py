@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from accounts.api.openapi.security import SECURITY
 from accounts.models import KeyMode, Scope
 from salient.api.openapi.document import VERSION, build
-from salient.api.openapi.routes import api_operations, undescribed
+from salient.api.openapi.routes import api_operations
 from salient.api.problems import Problem
 from tests.support.api_client import ApiClient
 from tests.support.docs import ROOT
@@ -49,7 +49,9 @@ class DocumentTests(SimpleTestCase):
             for method in (route.methods or ("GET",))
         }
 
-        self.assertEqual(undescribed(), [])
+        undescribed = [each.name for each in routes() if each.is_api() and not each.operations]
+
+        self.assertEqual(undescribed, [])
         self.assertEqual({*operations(document())}, there)
 
     def test_it_is_valid_openapi(self) -> None:

@@ -69,13 +69,6 @@ class Archive:
 
 
 @contextmanager
-def new_archive(path: Path) -> Iterator[Archive]:
-    """The same as new_file, as the archive of a backup."""
-    with new_file(path) as file:
-        yield Archive(file)
-
-
-@contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
     """Write under a temporary name beside `path`, only for the owner; it gets its name when whole.
 

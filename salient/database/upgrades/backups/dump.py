@@ -13,7 +13,7 @@ import psycopg
 from django.conf import settings
 
 from salient.api.openapi.document import VERSION
-from salient.database.diagnosis import ensure_started, explain, parameters
+from salient.database.diagnosis import ensure_started, in_one_line, parameters
 from salient.database.upgrades.backups.archive import (
     CONFIGS,
     DUMP,
@@ -21,7 +21,7 @@ from salient.database.upgrades.backups.archive import (
     Archive,
     Manifest,
     config_files,
-    new_archive,
+    new_file,
 )
 from salient.database.upgrades.backups.contents import TABLES, contents_of
 from salient.database.upgrades.backups.programs import (
@@ -63,13 +63,14 @@ def make_backup(path: Path) -> Manifest:
             connection.read_only = True
             programs = Programs.for_server(connection.info.server_version // 10_000)
             require_all_rows(connection)
-            with new_archive(path) as archive:
+            with new_file(path) as file:
+                archive = Archive(file)
                 manifest = _facts(connection)
                 manifest["dump"] = _add_dump(archive, connection, programs)
                 manifest["config_files"] = _add_configs(archive)
                 archive.close(manifest)
     except psycopg.Error as error:
-        raise BackupProblem(explain(error) or str(error).splitlines()[0]) from error
+        raise BackupProblem(in_one_line(error)) from error
     return manifest
 
 

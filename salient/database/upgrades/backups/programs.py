@@ -69,9 +69,6 @@ class Programs:
         # One that is much newer may write what the server does not know.
         return cls(found[fitting[0]])
 
-    def of_database(self, name: str) -> Programs:
-        return Programs(self.folder, name)
-
     def start(self, name: str, *options: str, **files: Any) -> subprocess.Popen[bytes]:
         """Start one on the database, with Popen's arguments for its files."""
         known = {key: str(value) for key, value in self._target.items()}

@@ -15,7 +15,7 @@ import psycopg
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
-from salient.database.diagnosis import ensure_started, explain, parameters
+from salient.database.diagnosis import ensure_started, in_one_line, parameters
 from salient.database.upgrades.backups.archive import (
     Manifest,
     dump_of,
@@ -77,7 +77,7 @@ def check_backup(path: Path) -> Manifest:
         _server_for(path) as (manifest, server, programs),
         _scratch_database(server) as name,
     ):
-        _load(path, manifest, programs.of_database(name), [])
+        _load(path, manifest, Programs(programs.folder, name), [])
     return manifest
 
 
@@ -132,7 +132,7 @@ def _server_for(path: Path) -> Iterator[tuple[Manifest, psycopg.Connection[Any],
         with psycopg.connect(**parameters(), autocommit=True) as server:
             yield manifest, server, _programs(server, manifest)
     except psycopg.Error as error:
-        raise BackupProblem(explain(error) or str(error).splitlines()[0]) from error
+        raise BackupProblem(in_one_line(error)) from error
 
 
 def _programs(server: psycopg.Connection[Any], manifest: Manifest) -> Programs:
