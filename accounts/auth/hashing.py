@@ -23,8 +23,7 @@ _here = BoundedSemaphore(AT_ONCE + MOST_WAITING)
 class HashingBusy(Unavailable):
     """As many passwords are being checked as is allowed, and MOST_WAITING others wait."""
 
-    def __init__(self) -> None:
-        super().__init__("Many people are logging in at this moment; try again.")
+    detail = "Many people are logging in at this moment; try again."
 
 
 def one_of_few[**P, T](work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -57,9 +57,7 @@ class AccessEnded(Revoked):
     """
 
     code = "access_ended"
-
-    def __init__(self) -> None:
-        super().__init__("The access of this caller has ended.")
+    detail = "The access of this caller has ended."
 
 
 # Gets all requirements of one type; returns those that no longer hold, each with the error that
@@ -86,9 +84,7 @@ class TimeOver(Interrupted):
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     code = "time_limit"
-
-    def __init__(self) -> None:
-        super().__init__("The answer took longer than one may take.")
+    detail = "The answer took longer than one may take."
 
 
 class ServerStopping(Interrupted):

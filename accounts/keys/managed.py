@@ -44,9 +44,7 @@ class KeyEnded(Problem):
 
     status = HTTPStatus.CONFLICT
     code = "key_ended"
-
-    def __init__(self) -> None:
-        super().__init__("This API key has ended, or nobody has taken it yet: make a new one.")
+    detail = "This API key has ended, or nobody has taken it yet: make a new one."
 
 
 class TooManyKeys(Problem):
@@ -54,9 +52,7 @@ class TooManyKeys(Problem):
 
     status = HTTPStatus.CONFLICT
     code = "too_many_keys"
-
-    def __init__(self) -> None:
-        super().__init__(f"The account has {MOST_KEYS} API keys that work; revoke some.")
+    detail = f"The account has {MOST_KEYS} API keys that work; revoke some."
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,12 +133,10 @@ class ShownToStaff(Problem):
 
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This API key was shown to the platform's staff: it ends with their support access "
-            "and has no successor."
-        )
+    detail = (
+        "This API key was shown to the platform's staff: it ends with their support access "
+        "and has no successor."
+    )
 
 
 class AlreadyRotated(Problem):
@@ -146,9 +144,7 @@ class AlreadyRotated(Problem):
 
     status = HTTPStatus.CONFLICT
     code = "key_already_rotated"
-
-    def __init__(self) -> None:
-        super().__init__("This API key has been rotated before: use its successor, or revoke it.")
+    detail = "This API key has been rotated before: use its successor, or revoke it."
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,7 @@ class BudgetExists(Problem):
 
     status = HTTPStatus.CONFLICT
     code = "budget_exists"
-
-    def __init__(self) -> None:
-        super().__init__("There is such a budget already: change that one.")
+    detail = "There is such a budget already: change that one."
 
 
 class BudgetGranted(Problem):

@@ -35,9 +35,7 @@ class AlreadyMember(Problem):
 
     status = HTTPStatus.CONFLICT
     code = "already_member"
-
-    def __init__(self) -> None:
-        super().__init__("A member of this account has this e-mail address.")
+    detail = "A member of this account has this e-mail address."
 
 
 class TooManyInvitations(Problem):
@@ -45,9 +43,7 @@ class TooManyInvitations(Problem):
 
     status = HTTPStatus.CONFLICT
     code = "too_many_invitations"
-
-    def __init__(self) -> None:
-        super().__init__(f"{MOST_PENDING} invitations are open; delete some, or wait for answers.")
+    detail = f"{MOST_PENDING} invitations are open; delete some, or wait for answers."
 
 
 @dataclass(frozen=True, slots=True)

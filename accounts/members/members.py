@@ -78,9 +78,7 @@ class LastOwner(Problem):
 
     status = HTTPStatus.CONFLICT
     code = "last_owner"
-
-    def __init__(self) -> None:
-        super().__init__("This is the account's last owner; make another member an owner first.")
+    detail = "This is the account's last owner; make another member an owner first."
 
 
 def members_of(

@@ -31,9 +31,7 @@ class TooManyWebhooks(Problem):
 
     status = HTTPStatus.CONFLICT
     code = "too_many_webhooks"
-
-    def __init__(self) -> None:
-        super().__init__(f"An account has at most {MOST_ENDPOINTS} webhooks.")
+    detail = f"An account has at most {MOST_ENDPOINTS} webhooks."
 
 
 class WebhookDisabled(Problem):
@@ -41,9 +39,7 @@ class WebhookDisabled(Problem):
 
     status = HTTPStatus.CONFLICT
     code = "webhook_disabled"
-
-    def __init__(self) -> None:
-        super().__init__("The webhook is disabled: enable it first.")
+    detail = "The webhook is disabled: enable it first."
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,9 +92,7 @@ class UnknownHost(Problem):
     """The `Host` header is not one of `ALLOWED_HOSTS`."""
 
     code = "unknown_host"
-
-    def __init__(self) -> None:
-        super().__init__("This service is not known by that host name.")
+    detail = "This service is not known by that host name."
 
 
 class SlowReader(RequestAborted):

@@ -26,14 +26,16 @@ class Problem(Exception):
 
     status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
     code: str = "bad_request"
+    # What is said where whoever raises it says nothing of their own.
+    detail: str = ""
     # The members that it may have besides those of every problem, each with its type.
     extensions: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
-        self, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+        self, detail: str = "", *, headers: Mapping[str, str] | None = None, **members: Any
     ) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = detail or self.detail
+        super().__init__(self.detail)
         self.headers = dict(headers or {})
         self.members = members
 
@@ -144,9 +146,7 @@ class UnsupportedMediaType(Problem):
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
-
-    def __init__(self, detail: str = "Send the body as application/json.") -> None:
-        super().__init__(detail)
+    detail = "Send the body as application/json."
 
 
 # Callers choose the names and their number. More errors than are read out of a ValidationError are
@@ -228,7 +228,7 @@ class Unavailable(Problem):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "unavailable"
 
-    def __init__(self, detail: str, *, retry_after: int = 5) -> None:
+    def __init__(self, detail: str = "", *, retry_after: int = 5) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 
@@ -240,6 +240,4 @@ class InternalError(Problem):
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     code = "internal_error"
-
-    def __init__(self) -> None:
-        super().__init__("Something went wrong on our side; it has been logged.")
+    detail = "Something went wrong on our side; it has been logged."
