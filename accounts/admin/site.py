@@ -71,7 +71,9 @@ class SalientAdminSite(admin.AdminSite):
         }
         first = reverse("admin:index", current_app=self.name)
         for model, page in self._in_order:
-            if (shown := _in_menu(page, request, _list_page(first, model))) is not None:
+            # As Django's route has it, whose reverse() takes long for all pages of the menu.
+            address = f"{first}{model._meta.app_label}/{model._meta.model_name}/"
+            if (shown := _in_menu(page, request, address)) is not None:
                 group = groups[page.menu_group]
                 group["apps"].add(model._meta.app_label)
                 group["models"].append(shown)
@@ -137,14 +139,6 @@ class SalientAdminSite(admin.AdminSite):
         if request.method == "POST" and isinstance(request.user, User):
             attempts.try_login(request, request.user.email)
         return super().password_change(request, extra_context)
-
-
-def _list_page(first: str, model: type[Model]) -> str:
-    """Return the address of a model's list below the admin's first page.
-
-    It is the one of Django's route, whose reverse() takes long for all pages of the menu.
-    """
-    return f"{first}{model._meta.app_label}/{model._meta.model_name}/"
 
 
 def _place(model: type[Model], page: Any) -> tuple[int, str, str]:

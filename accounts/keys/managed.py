@@ -18,7 +18,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.auth.caller import Caller
-from accounts.auth.networks import Network, read_network
+from accounts.auth.networks import read_network
 from accounts.keys import services
 from accounts.keys.services import Rotated
 from accounts.members.members import SCOPES_OF, current_role
@@ -81,11 +81,10 @@ class Grantor:
 
 def _are_within(networks: Iterable[str], outer: Iterable[str]) -> bool:
     wide, narrow = list(map(read_network, outer)), list(map(read_network, networks))
-    return bool(narrow) and all(any(_is_within(each, net) for net in wide) for each in narrow)
-
-
-def _is_within(network: Network, outer: Network) -> bool:
-    return network.version == outer.version and network.subnet_of(outer)  # type: ignore[arg-type]
+    return bool(narrow) and all(
+        any(each.version == net.version and each.subnet_of(net) for net in wide)  # type: ignore[arg-type]
+        for each in narrow
+    )
 
 
 def keys_page(

@@ -63,7 +63,8 @@ def issue_api_key(account: Account, **wanted: Unpack[KeyWanted]) -> tuple[ApiKey
     key = wanted_key(account, **wanted)
     text = key.give_secret()
     with tenant_context(account.pk):
-        _require_instances(account, key.instance_ids)
+        if not set(key.instance_ids) <= agent_slugs(account.pk).keys():
+            raise ValidationError("A key's agents are of its own account.")
         key.save(force_insert=True)
     return key, text
 
@@ -121,11 +122,6 @@ def _known(scopes: Iterable[str]) -> list[str]:
     if not wanted:
         raise ValidationError("A key needs at least one scope.")
     return wanted
-
-
-def _require_instances(account: Account, ids: list[UUID]) -> None:
-    if not set(ids) <= agent_slugs(account.pk).keys():
-        raise ValidationError("A key's agents are of its own account.")
 
 
 class ShownToStaff(Problem):

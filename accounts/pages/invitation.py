@@ -40,7 +40,9 @@ def join(request: HttpRequest, account: str) -> HttpResponse:
         if known is None:
             return join_as_new(request, offered)
         if known.pk == request.user.pk:
-            return join_as_known(request, offered, known)
+            if request.method != "POST":
+                return page(request, offered, is_invited=True)
+            return joined(request, offered, known)
     except LinkClosed:
         return _link.closed(request)
     return page(request, offered, status=200 if request.method != "POST" else 403)
@@ -57,12 +59,6 @@ def join_as_new(request: HttpRequest, offered: Invitation) -> HttpResponse:
     except IntegrityError:
         # The user was made in the meantime, so must log in.
         return redirect("accounts:join", offered.account.slug)
-
-
-def join_as_known(request: HttpRequest, offered: Invitation, user: User) -> HttpResponse:
-    if request.method != "POST":
-        return page(request, offered, is_invited=True)
-    return joined(request, offered, user)
 
 
 def joined(request: HttpRequest, offered: Invitation, user: User) -> HttpResponse:

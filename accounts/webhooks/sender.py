@@ -7,11 +7,11 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import aiohttp
@@ -52,7 +52,8 @@ class Sender:
 
     async def run(self, *, once: bool) -> None:
         """Work until it is stopped, or, with `once`, until nothing is due."""
-        async with _sessions() as clients:
+        async with safe_session() as public, plain_session() as trusted:
+            clients = Clients(public, trusted)
             try:
                 while not self._stop.is_set():
                     began = await self._begin(clients)
@@ -125,17 +126,11 @@ def _close_connection() -> None:
     connection.close()
 
 
-class Clients:
+class Clients(NamedTuple):
     """A client for each kind of host: public ones, and those that the service's owner trusts."""
 
-    def __init__(self, public: aiohttp.ClientSession, trusted: aiohttp.ClientSession) -> None:
-        self.public, self.trusted = public, trusted
-
-
-@contextlib.asynccontextmanager
-async def _sessions() -> AsyncIterator[Clients]:
-    async with safe_session() as public, plain_session() as trusted:
-        yield Clients(public, trusted)
+    public: aiohttp.ClientSession
+    trusted: aiohttp.ClientSession
 
 
 async def attempt(clients: Clients, delivery: WebhookDelivery) -> Result:

@@ -37,7 +37,7 @@ _PRIMARY_KEY = """
 
 
 class KeyChange(NotInTransactionMixin, Operation):
-    """Changes the database by the states before and after; the way back is the same."""
+    """Changes the database by the states before and after, in one direction as in the other."""
 
     reduces_to_sql = True
     reversible = True
@@ -53,9 +53,8 @@ class KeyChange(NotInTransactionMixin, Operation):
         to_state: Any,
     ) -> None:
         self._ensure_not_in_transaction(schema_editor)
-        if self.allow_migrate_model(
-            schema_editor.connection.alias, self._model(app_label, to_state)
-        ):
+        model = self._model(app_label, to_state)
+        if self.allow_migrate_model(schema_editor.connection.alias, model):
             self.change(schema_editor, app_label, from_state, to_state)
 
     database_backwards = database_forwards

@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -114,6 +114,13 @@ def _named(error: ValidationError, arguments: Mapping[str, str]) -> Iterator[str
     for field, messages in error.message_dict.items():
         name = "" if field == NON_FIELD_ERRORS else f"{arguments.get(field, field)}: "
         yield from (f"{name}{message}" for message in messages)
+
+
+def require_known(what: str, word: str, known: Collection[str]) -> None:
+    """Raise Misused for a word of the command line that is none of these."""
+    if word not in known:
+        hint = f"{did_you_mean(word, known)} Use {', '.join(known)}."
+        raise Misused(f"Unknown {what} “{word}”.{hint}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from accounts.members.email_addresses import normal_email
 from accounts.models import Account, MemberRole
 from accounts.tenancy.context import tenant_context
 from salient.api.problems import Problem
-from salient.management.base import Misused, Refused, ReportingCommand, did_you_mean
+from salient.management.base import Refused, ReportingCommand, require_known
 
 
 class Command(ReportingCommand):
@@ -28,8 +28,12 @@ class Command(ReportingCommand):
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
-        role = checked_role(options["role"])
-        email = checked_address(options["email"])
+        require_known("role", options["role"], MemberRole.values)
+        role = MemberRole(options["role"])
+        try:
+            email = normal_email(options["email"])
+        except ValueError as error:
+            raise Refused(f"{options['email']!a}: {error}.") from error
         account = find_account(options["account"])
         user = members.find_person(email)
         facts = {
@@ -62,22 +66,6 @@ class Command(ReportingCommand):
         if "link" in report:
             yield "Give this link to the person; it works once, for 7 days:"
             yield report["link"]
-
-
-def checked_address(text: str) -> str:
-    """Return the address in its one form; raises Refused."""
-    try:
-        return normal_email(text)
-    except ValueError as error:
-        raise Refused(f"{text!a}: {error}.") from error
-
-
-def checked_role(text: str) -> MemberRole:
-    """Return the role; raises Misused for an unknown one."""
-    if text not in MemberRole.values:
-        known = f"Use {', '.join(MemberRole.values)}."
-        raise Misused(f"Unknown role “{text}”.{did_you_mean(text, MemberRole.values)} {known}")
-    return MemberRole(text)
 
 
 def invite(account: Account, email: str, role: MemberRole) -> dict[str, str]:

@@ -14,7 +14,13 @@ from accounts.models import Account, KeyKind, KeyMode, Scope
 from accounts.models.api_key import DEFAULT_SCOPES
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
-from salient.management.base import Misused, Refused, ReportingCommand, did_you_mean
+from salient.management.base import (
+    Misused,
+    Refused,
+    ReportingCommand,
+    did_you_mean,
+    require_known,
+)
 
 LONGEST_DAYS = 3650
 
@@ -92,7 +98,10 @@ class Command(ReportingCommand):
 
 def wanted_by(options: Mapping[str, Any]) -> tuple[Account, KeyWanted]:
     """Read the command line; raises Misused or Refused."""
-    scopes, expires_at = checked_scopes(options["scopes"]), expiry(options)
+    scopes = list(dict.fromkeys(options["scopes"] or ()))
+    for scope in scopes:
+        require_known("scope", scope, Scope.values)
+    expires_at = expiry(options)
     account = find_account(options["account"])
     wanted = KeyWanted(
         name=options["name"],
@@ -106,15 +115,6 @@ def wanted_by(options: Mapping[str, Any]) -> tuple[Account, KeyWanted]:
     if scopes or not options["publishable"]:
         wanted["scopes"] = scopes or DEFAULT_SCOPES
     return account, wanted
-
-
-def checked_scopes(scopes: Sequence[str] | None) -> list[str]:
-    """Return each scope once; raises Misused for an unknown one."""
-    for scope in scopes or ():
-        if scope not in Scope.values:
-            known = f"Use {', '.join(Scope.values)}."
-            raise Misused(f"Unknown scope “{scope}”.{did_you_mean(scope, Scope.values)} {known}")
-    return list(dict.fromkeys(scopes or ()))
 
 
 def instance_ids(account: Account, slugs: Sequence[str]) -> list[UUID]:
