@@ -9,7 +9,7 @@ from pathlib import Path
 
 from accounts.auth import key_text
 from accounts.keys.services import issue_api_key
-from accounts.members.email_addresses import with_address
+from accounts.members.members import find_person
 from accounts.models import Account, ApiKey, User
 from accounts.tenancy.context import platform_context
 from salient.local.environment_file import replace
@@ -19,7 +19,7 @@ EMAIL = "admin@example.com"
 
 def ensure_login(*, reset_password: bool = False) -> str | None:
     """Make the staff login; return its password when it is new, as only its hash is stored."""
-    user = with_address(User.objects.all(), "email", EMAIL).first()
+    user = find_person(EMAIL)
     if user is not None and not reset_password:
         return None
     password = secrets.token_urlsafe(12)
@@ -32,7 +32,7 @@ def ensure_login(*, reset_password: bool = False) -> str | None:
 
 
 def login_exists() -> bool:
-    return with_address(User.objects.all(), "email", EMAIL).exists()
+    return find_person(EMAIL) is not None
 
 
 def ensure_key(account: Account, file: Path) -> str:

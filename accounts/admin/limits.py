@@ -12,7 +12,6 @@ from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.admin.base import AccountFirstAdmin, PlatformModelAdmin, chosen_account
@@ -107,9 +106,6 @@ class BudgetAdmin(AccountFirstAdmin[Budget]):
     search_fields = ["account__slug"]
     search_help_text = "A part of an account's slug."
     list_numbers = ("most", "was_spent", "is_reserved", "left")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
-        return super().get_queryset(request).select_related("account")
 
     def get_form(
         self,
@@ -209,9 +205,6 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     search_fields = ["account__slug"]
     search_help_text = "A part of an account's slug."
     list_numbers = ("running_now", "most_at_once", "most_a_minute")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[AccountLimits]:
-        return super().get_queryset(request).select_related("account")
 
     def get_fields(self, request: HttpRequest, obj: AccountLimits | None = None) -> list[Any]:
         return ["account", *LIMITS, *(["grants", "running_now"] if obj else [])]

@@ -80,9 +80,6 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
     readonly_fields = ["user", "account", "created_at", "updated_at"]
     change_list_template = "admin/member/list.html"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
-        return super().get_queryset(request).select_related("user", "account")
-
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Membership], search_term: str
     ) -> tuple[QuerySet[Membership], bool]:

@@ -255,45 +255,30 @@ async def member_caller(request: HttpRequest, account_slug: str) -> Caller | Non
 
 
 def _load_caller(session_key: str, account_slug: str) -> Known:
+    """Read who has the session; raises Moved where the account had this slug until lately."""
     session = import_module(settings.SESSION_ENGINE).SessionStore(session_key).load()
     if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
         return NOBODY
+    user_id = session.get(SESSION_KEY)
     with platform_context():
-        membership = (
-            Membership.objects.select_related("user", "account")
-            .filter(
-                user_id=session.get(SESSION_KEY),
-                user__is_active=True,
-                account__slug=account_slug,
-            )
-            .exclude(account__status=AccountStatus.DELETED)
-            .first()
-        )
-        user_id = session.get(SESSION_KEY)
+        membership = _place_of(user_id, account__slug=account_slug)
         if membership is None and user_id is not None:
-            return _of_former_name(session, user_id, account_slug)
+            former = FormerSlug.objects.filter(slug=account_slug, expires_at__gt=timezone.now())
+            moved = _place_of(user_id, account_id__in=former.values("account_id"))
+            if moved is not None and _is_of(session, moved.user):
+                raise Moved(account=moved.account.slug)
     if membership is None or not _is_of(session, membership.user):
         return NOBODY
     is_suspended = membership.account.status != AccountStatus.ACTIVE
     return caller_of(membership, account_slug), is_suspended
 
 
-def _of_former_name(session: Mapping[str, Any], user_id: str, slug: str) -> Known:
-    """Raise Moved for a member of the account that had this slug until lately."""
-    former = FormerSlug.objects.filter(slug=slug, expires_at__gt=timezone.now())
-    membership = (
-        Membership.objects.select_related("user", "account")
-        .filter(
-            user_id=user_id,
-            user__is_active=True,
-            account_id__in=former.values("account_id"),
-        )
-        .exclude(account__status=AccountStatus.DELETED)
-        .first()
-    )
-    if membership is not None and _is_of(session, membership.user):
-        raise Moved(account=membership.account.slug)
-    return NOBODY
+def _place_of(user_id: str | None, **account: Any) -> Membership | None:
+    """Return the place of a person who may log in, in such an account that is not archived."""
+    mine = Membership.objects.filter(user_id=user_id, user__is_active=True, **account)
+    rows = mine.exclude(account__status=AccountStatus.DELETED)
+    found: Membership | None = rows.select_related("user", "account").first()
+    return found
 
 
 def _is_of(session: Mapping[str, Any], user: User) -> bool:

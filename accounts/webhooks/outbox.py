@@ -195,7 +195,7 @@ def _store(delivery: WebhookDelivery, result: Result, now: datetime) -> None:
 
 
 def delay(tries: int, result: Result) -> timedelta:
-    """Return how long to wait after the so-manieth try: never shorter than the endpoint asks."""
+    """Return how long to wait after this number of tries: never shorter than the endpoint asks."""
     usual = DELAYS[tries - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
     if result.retry_after is None:
         return usual

@@ -57,8 +57,12 @@ class Call(Protocol):
     def error(self) -> str: ...
 
 
-def _counter(name: str, text: str, *labels: str) -> Counter:
-    return Counter(f"salient_{name}", text, labels, registry=REGISTRY)
+def _counters(name: str, text: str, *labels: str) -> Callable[..., Counter]:
+    """Make a metric; return what gives its counter for values of the labels.
+
+    `labels()` takes a lock and as long as the count itself: each counter is looked up once.
+    """
+    return cache(Counter(f"salient_{name}", text, labels, registry=REGISTRY).labels)
 
 
 def _gauge(name: str, text: str, *labels: str, worst: bool = False) -> Gauge:
@@ -71,14 +75,14 @@ class Recorder:
     """Everything that is counted in the processes."""
 
     def __init__(self) -> None:
-        self._requests = _counter(
+        self._request = _counters(
             "http_requests", "Requests that have ended.", "method", "route", "status"
         )
-        self._refusals = _counter("refusals", "Errors of the API by their code.", "code")
-        self._turns = _counter("turns", "Turns that have ended.", "status")
-        self._tokens = _counter("tokens", "Tokens of models.", "direction", "provider")
-        self._cost = _counter("cost_usd", "Known cost of turns in US dollars.", "provider")
-        self._calls = _counter("model_calls", "Calls of models.", "provider", "outcome")
+        self._refusal = _counters("refusals", "Errors of the API by their code.", "code")
+        self._turn = _counters("turns", "Turns that have ended.", "status")
+        self._token = _counters("tokens", "Tokens of models.", "direction", "provider")
+        self._cost_of = _counters("cost_usd", "Known cost of turns in US dollars.", "provider")
+        self._call = _counters("model_calls", "Calls of models.", "provider", "outcome")
         self._turn_seconds = Histogram(
             "salient_turn_seconds", "From the message to the end of its answer.",
             buckets=TURN_BUCKETS, registry=REGISTRY,
@@ -103,13 +107,6 @@ class Recorder:
         self.is_batched = False
         self._counts: defaultdict[Counter, float] = defaultdict(float)
         self._observed: list[tuple[Histogram, float]] = []
-        # `labels()` takes a lock and as long as the count itself: each is looked up once.
-        self._request: Callable[..., Counter] = cache(self._requests.labels)
-        self._refusal: Callable[..., Counter] = cache(self._refusals.labels)
-        self._turn: Callable[..., Counter] = cache(self._turns.labels)
-        self._token: Callable[..., Counter] = cache(self._tokens.labels)
-        self._cost_of: Callable[..., Counter] = cache(self._cost.labels)
-        self._call: Callable[..., Counter] = cache(self._calls.labels)
 
     def _add(self, counter: Counter, amount: float = 1) -> None:
         if not self.is_batched:

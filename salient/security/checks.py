@@ -7,7 +7,6 @@ server, which runs no system checks.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -23,8 +22,6 @@ from django.core.files.storage import FileSystemStorage
 
 from salient.environment.reader import SettingsError
 from salient.environment.values import MAKE_ONE
-
-logger = logging.getLogger(__name__)
 
 SHORTEST_SECRET, LEAST_DIFFERENT = 32, 8
 NOT_SECRET = ("insecure", "changeme", "change-me", "secret-key", "example")
