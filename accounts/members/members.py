@@ -257,12 +257,12 @@ async def member_caller(request: HttpRequest, account_slug: str) -> Caller | Non
 def _load_caller(session_key: str, account_slug: str) -> Known:
     """Read who has the session; raises Moved where the account had this slug until lately."""
     session = import_module(settings.SESSION_ENGINE).SessionStore(session_key).load()
-    if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
-        return NOBODY
     user_id = session.get(SESSION_KEY)
+    if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS or not user_id:
+        return NOBODY
     with platform_context():
         membership = _place_of(user_id, account__slug=account_slug)
-        if membership is None and user_id is not None:
+        if membership is None:
             former = FormerSlug.objects.filter(slug=account_slug, expires_at__gt=timezone.now())
             moved = _place_of(user_id, account_id__in=former.values("account_id"))
             if moved is not None and _is_of(session, moved.user):
@@ -273,7 +273,7 @@ def _load_caller(session_key: str, account_slug: str) -> Known:
     return caller_of(membership, account_slug), is_suspended
 
 
-def _place_of(user_id: str | None, **account: Any) -> Membership | None:
+def _place_of(user_id: str, **account: Any) -> Membership | None:
     """Return the place of a person who may log in, in such an account that is not archived."""
     mine = Membership.objects.filter(user_id=user_id, user__is_active=True, **account)
     rows = mine.exclude(account__status=AccountStatus.DELETED)

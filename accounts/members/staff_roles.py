@@ -37,6 +37,7 @@ MEANINGS = {
 }
 # The roles that are groups, by the groups' names.
 GROUPS = {StaffRole.OPERATOR: "Salient operator", StaffRole.SUPPORT: "Salient support"}
+BY_NAME = {name: role for role, name in GROUPS.items()}
 _rights: dict[StaffRole, set[tuple[str, str]]] = {role: set() for role in GROUPS}
 
 
@@ -60,16 +61,14 @@ def role_of(user: User) -> StaffRole:
     if user.is_auditor:
         return StaffRole.AUDITOR
     names = {group.name for group in user.groups.all()}
-    by_name = {name: role for role, name in GROUPS.items()}
     if len(names) == 1 and not user.user_permissions.all():
-        return by_name.get(names.pop(), StaffRole.OWN)
+        return BY_NAME.get(names.pop(), StaffRole.OWN)
     return StaffRole.OWN
 
 
 def staff_word(user: User) -> str:
     """Name the role of one of the staff in a list, by the groups that were read with the rows."""
-    by_name = {name: role for role, name in GROUPS.items()}
-    roles = [by_name[group.name] for group in user.groups.all() if group.name in by_name]
+    roles = [BY_NAME[group.name] for group in user.groups.all() if group.name in BY_NAME]
     return roles[0].label.lower() if roles else "staff"
 
 
@@ -89,7 +88,7 @@ def set_flags(user: User, role: StaffRole) -> None:
 def set_groups(user: User, role: StaffRole) -> None:
     """Give the person the role's group and no other right; OWN keeps what the person has."""
     if role is StaffRole.OWN:
-        user.groups.remove(*Group.objects.filter(name__in=GROUPS.values()))
+        user.groups.remove(*Group.objects.filter(name__in=BY_NAME))
         return
     user.user_permissions.clear()
     user.groups.set([group_of(role)] if role in GROUPS else [])
@@ -111,9 +110,8 @@ def refresh() -> None:
     for right in rights:
         right.name = _name_of(right)
     Permission.objects.bulk_update(rights, ["name"])
-    for group in Group.objects.filter(name__in=GROUPS.values()):
-        role = next(role for role, name in GROUPS.items() if name == group.name)
-        _give_permissions(group, role)
+    for group in Group.objects.filter(name__in=BY_NAME):
+        _give_permissions(group, BY_NAME[group.name])
 
 
 def has_tables() -> bool:
@@ -123,7 +121,7 @@ def has_tables() -> bool:
 
 def own_groups() -> QuerySet[Group]:
     """Return the groups that staff have made themselves."""
-    return Group.objects.exclude(name__in=GROUPS.values())
+    return Group.objects.exclude(name__in=BY_NAME)
 
 
 def has_other_owner(user: User) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final
 from uuid import UUID
 
@@ -131,7 +131,8 @@ def _context(context: UUID | str, using: str, *, snapshot: bool) -> AbstractCont
 def _from_replica[T](context: UUID | str, read: Callable[[], T], *, snapshot: bool) -> T:
     """Read there; raises _Unusable, noted in the log, where the primary has to be asked."""
     try:
-        with _opened(context, snapshot=snapshot):
+        with _context(context, REPLICA, snapshot=snapshot):
+            _require_up_to_date()
             found = read()
     except _Unusable as error:
         _state.failed(error)
@@ -148,17 +149,14 @@ def _from_replica[T](context: UUID | str, read: Callable[[], T], *, snapshot: bo
     return found
 
 
-@contextmanager
-def _opened(context: UUID | str, *, snapshot: bool) -> Iterator[None]:
-    """The context on the replica; raises _Unusable where that is too far behind."""
-    with _context(context, REPLICA, snapshot=snapshot):
-        with connections[REPLICA].cursor() as cursor:
-            cursor.execute(_ENTER)
-            _, behind = cursor.fetchone()
-        if behind is None or behind > settings.DATABASE_REPLICA_MAX_LAG:
-            how_far = "has replayed nothing yet" if behind is None else f"is {behind:.0f} s behind"
-            raise _Unusable(how_far)
-        yield
+def _require_up_to_date() -> None:
+    """Let the transaction on the replica only read; raises _Unusable where it is too far behind."""
+    with connections[REPLICA].cursor() as cursor:
+        cursor.execute(_ENTER)
+        _, behind = cursor.fetchone()
+    if behind is None or behind > settings.DATABASE_REPLICA_MAX_LAG:
+        how_far = "has replayed nothing yet" if behind is None else f"is {behind:.0f} s behind"
+        raise _Unusable(how_far)
 
 
 class ReplicaRouter:

@@ -1,4 +1,4 @@
-"""Texts without keys and tokens; and the log without them, stored texts and idle tracebacks."""
+"""Takes keys and tokens out of texts, and out of the log also stored texts and idle tracebacks."""
 
 import logging
 import re

@@ -64,11 +64,14 @@ class RenamableAdmin[M: Model](PlatformModelAdmin[M]):
         )
         if form.is_valid():
             try:
-                self.rename(row, form.cleaned_data["slug"])
+                slug = form.cleaned_data["slug"]
+                self.rename(row, slug)
             except Problem as problem:
                 form.add_error("slug", problem.detail.removeprefix("slug: "))
             else:
-                return self._renamed(request, row, form.cleaned_data["slug"])
+                text = f"The {self.renamed} is “{slug}” now. Old addresses lead to it."
+                self.message_user(request, text, messages.SUCCESS)
+                return redirect(row_address(row))
         return self.render_page(
             request,
             "admin/rename.html",
@@ -78,11 +81,6 @@ class RenamableAdmin[M: Model](PlatformModelAdmin[M]):
             kind=self.renamed,
             former=[(str(each), each.expires_at) for each in self.former_slugs(row)],
         )
-
-    def _renamed(self, request: HttpRequest, row: M, slug: str) -> HttpResponse:
-        text = f"The {self.renamed} is “{slug}” now. Old addresses lead to it."
-        self.message_user(request, text, messages.SUCCESS)
-        return redirect(row_address(row))
 
     def _released(self, request: HttpRequest, row: M, slug: str) -> HttpResponse:
         if self.release(row, slug):
