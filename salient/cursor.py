@@ -79,6 +79,22 @@ def newer[Rows: QuerySet[Any]](rows: Rows, field: str, cursor: Cursor) -> Rows:
     return rows.filter(TupleGreaterThan(Tuple(F(field), F("id")), (cursor.moment, cursor.id)))
 
 
+def newest_page[Row: Model](
+    rows: QuerySet[Row], field: str, cursor: Cursor | None, limit: int
+) -> tuple[Sequence[Row], str | None]:
+    """Return the page behind the cursor, the newest rows first, and the cursor of the next page."""
+    found = rows if cursor is None else older(rows, field, cursor)
+    return page_of(list(found.order_by(f"-{field}", "-id")[: limit + 1]), limit, field)
+
+
+def oldest_rows[Row: Model](
+    rows: QuerySet[Row], field: str, cursor: Cursor | None, limit: int | None
+) -> list[Row]:
+    """Return the rows behind the cursor, the oldest first; one more than `limit`, if there are."""
+    found = rows if cursor is None else newer(rows, field, cursor)
+    return list(found.order_by(field, "id")[: None if limit is None else limit + 1])
+
+
 def page_of[Row: Model](
     rows: Sequence[Row], limit: int | None, field: str
 ) -> tuple[Sequence[Row], str | None]:

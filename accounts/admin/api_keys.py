@@ -33,6 +33,7 @@ from accounts.admin.api_key_forms import (
     key_of_form,
 )
 from accounts.admin.base import AccountFirstAdmin, Extra, chosen_account
+from accounts.admin.changes.links import row_to_change
 from accounts.admin.changes.suspensions import SuspendableAdmin
 from accounts.admin.formatting import badge, row_address
 from accounts.admin.lists.key_states import (
@@ -256,7 +257,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         form_class: type[SuccessorForm],
         done: Callable[[HttpRequest, ApiKey, Any], HttpResponse],
     ) -> HttpResponse:
-        key = self.row_to_change(request, object_id)
+        key = row_to_change(self, request, object_id)
         if (page := self._reason_page(request, key.account_id, key)) is not None:
             return page
         user = cast(User, request.user)
@@ -321,7 +322,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
 
     def revoke_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Ask for a confirmation, then end the key for good."""
-        key = self.row_to_change(request, object_id)
+        key = row_to_change(self, request, object_id)
         successors = list(living_successors(key))
         sent = request.POST if request.method == "POST" else None
         form = RevokeForm(sent, successors=successors)

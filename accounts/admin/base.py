@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
-from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
@@ -21,7 +20,7 @@ from django.contrib.admin.views.main import (
 )
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
@@ -171,15 +170,6 @@ class PlatformModelAdmin[M: Model](NamedLookups[M], BoundedList[M]):
             return self.detail_rows(request).get(pk=key)
         except (ObjectDoesNotExist, ValidationError, ValueError):
             return None
-
-    def row_to_change(self, request: HttpRequest, object_id: UUID) -> M:
-        """Return the row of a page that changes it; raises PermissionDenied before Http404."""
-        row = self.get_object(request, str(object_id))
-        if not self.has_change_permission(request, row):
-            raise PermissionDenied
-        if row is None:
-            raise Http404(f"There is no such {self.opts.verbose_name}.")
-        return row
 
     def save_form(self, request: HttpRequest, form: Any, change: Any) -> Any:
         """Keep the values of fields that were sent unchanged: a widget may know less of them.

@@ -22,6 +22,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.changes.links import row_to_change
 from accounts.admin.formatting import row_address
 from accounts.auth import attempts
 from accounts.members import passwords, support_access
@@ -292,7 +293,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
 
     def link_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Send the person a link to set a new password, which nobody sees here."""
-        person = self.row_to_change(request, object_id)
+        person = row_to_change(self, request, object_id)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if person.is_active:

@@ -17,7 +17,7 @@ from accounts.api.audit_schemas import AuditIn, AuditOut, EntryOut
 from accounts.models import AuditEntry
 from accounts.models.audit import AuditAction
 from accounts.tenancy.context import tenant_context
-from salient.cursor import older, page_of
+from salient.cursor import newest_page
 from salient.formatting import exact_moment
 
 NOTHING = "\N{EN DASH}"
@@ -40,10 +40,7 @@ def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
     """Return a page of the account's log, the newest entries first."""
     with tenant_context(account_id):
         rows = AuditEntry.objects.filter(account_id=account_id, **page.conditions())
-        if page.place is not None:
-            rows = older(rows, "created_at", page.place)
-        found = list(rows.order_by("-created_at", "-id")[: page.limit + 1])
-    shown, cursor = page_of(found, page.limit, "created_at")
+        shown, cursor = newest_page(rows, "created_at", page.place, page.limit)
     entries = [EntryOut.of(entry) for entry in shown]
     return AuditOut.of_page(entries, cursor, entries=entries, before=cursor)
 

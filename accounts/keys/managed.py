@@ -27,7 +27,7 @@ from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.locks import lock_rows
 from salient.api.problems import Forbidden, Invalid, NotFound, Problem, Unauthenticated
-from salient.cursor import Cursor, older, page_of
+from salient.cursor import Cursor, newest_page
 
 # Of those that may still be used.
 MOST_KEYS = 1_000
@@ -92,10 +92,8 @@ def keys_page(
 ) -> tuple[Sequence[ApiKey], str | None, dict[UUID, str]]:
     """Return a page of keys, the newest first, its next cursor, and the agents' slugs by id."""
     with tenant_context(account_id):
-        found = services.keys_of(account_id)
-        found = found if cursor is None else older(found, "created_at", cursor)
-        newest = found.order_by("-created_at", "-id")[: limit + 1]
-        rows, following = page_of(list(newest), limit, "created_at")
+        keys = services.keys_of(account_id)
+        rows, following = newest_page(keys, "created_at", cursor, limit)
         return rows, following, agent_slugs(account_id)
 
 

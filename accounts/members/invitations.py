@@ -25,7 +25,7 @@ from accounts.members.one_time_links import (
 from accounts.models import Account, AccountStatus, Invitation, MemberRole, Membership, User
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Problem, first_or_404
-from salient.cursor import Cursor, newer
+from salient.cursor import Cursor, oldest_rows
 
 MOST_PENDING = 100
 
@@ -63,10 +63,7 @@ def pending(
 ) -> list[Invitation]:
     """Return the open invitations, the oldest first; one more than `limit`, if there are more."""
     with tenant_context(account_id):
-        rows = Invitation.objects.pending()
-        if after is not None:
-            rows = newer(rows, "created_at", after)
-        return list(rows.order_by("created_at", "id")[: None if limit is None else limit + 1])
+        return oldest_rows(Invitation.objects.pending(), "created_at", after, limit)
 
 
 def invite(caller: Caller, *, email: str, role: MemberRole) -> Invited:

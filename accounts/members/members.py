@@ -36,7 +36,7 @@ from accounts.tenancy.locks import lock_rows
 from accounts.tenancy.renames.moved import Moved
 from accounts.tenancy.suspensions import Suspended
 from salient.api.problems import Forbidden, Problem, first_or_404
-from salient.cursor import Cursor, newer
+from salient.cursor import Cursor, oldest_rows
 from salient.ttl import TTLCache
 
 _VIEWER = frozenset({Scope.AGENTS_READ, Scope.HISTORY_READ, Scope.USAGE_READ, Scope.LIMITS_READ})
@@ -86,10 +86,7 @@ def members_of(
 ) -> list[Membership]:
     """Return the members, the oldest first; one more than `limit`, if there are more."""
     with tenant_context(account_id):
-        rows = Membership.objects.with_people()
-        if after is not None:
-            rows = newer(rows, "created_at", after)
-        return list(rows.order_by("created_at", "id")[: None if limit is None else limit + 1])
+        return oldest_rows(Membership.objects.with_people(), "created_at", after, limit)
 
 
 def find_person(email: str) -> User | None:

@@ -16,7 +16,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from accounts.webhooks.endpoints import DISABLED, WebhookDisabled
 from accounts.webhooks.outbox import LEASE
 from salient.api.problems import NotFound, first_or_404
-from salient.cursor import Cursor, older, page_of
+from salient.cursor import Cursor, newest_page
 from salient.observability.stored import Figure, late_by, stored_figures
 
 # A delivery that has ended is kept for so long.
@@ -34,9 +34,7 @@ def deliveries_of(
         rows = WebhookDelivery.objects.filter(endpoint_id=endpoint_id)
         if state is not None:
             rows = rows.filter(state=state)
-        if cursor is not None:
-            rows = older(rows, "created_at", cursor)
-        return page_of(list(rows.order_by("-created_at", "-id")[: limit + 1]), limit, "created_at")
+        return newest_page(rows, "created_at", cursor, limit)
 
 
 def find_delivery(account_id: UUID, endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:

@@ -1,13 +1,14 @@
-"""From an entry of the audit log to the page of its row, and from an address to a place in it."""
+"""From an entry of the audit log to its row's page, and from an address to what it names."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from uuid import UUID
 
 from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.urls import reverse
 
 from accounts.admin.formatting import row_address
@@ -21,6 +22,16 @@ def place_of(request: HttpRequest) -> Cursor | None:
     with suppress(ValueError):
         return Cursor.read(request.GET["before"]) if "before" in request.GET else None
     return None
+
+
+def row_to_change[M: Model](page: admin.ModelAdmin[M], request: HttpRequest, object_id: UUID) -> M:
+    """Return the row of a page that changes it; raises PermissionDenied before Http404."""
+    row = page.get_object(request, str(object_id))
+    if not page.has_change_permission(request, row):
+        raise PermissionDenied
+    if row is None:
+        raise Http404(f"There is no such {page.opts.verbose_name}.")
+    return row
 
 
 def may_be_key(model: type[Model], text: str) -> bool:

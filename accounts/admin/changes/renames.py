@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path
 
 from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.changes.links import row_to_change
 from accounts.admin.formatting import row_address
 from accounts.models import FormerSlug
 from salient.api.problems import Problem
@@ -56,7 +57,7 @@ class RenamableAdmin[M: Model](PlatformModelAdmin[M]):
 
     def rename_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Ask for the new slug, and rename the row; or release a former slug."""
-        row = self.row_to_change(request, object_id)
+        row = row_to_change(self, request, object_id)
         if request.method == "POST" and (slug := request.POST.get("release", "")):
             return self._released(request, row, slug)
         form = RenameForm(

@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path
 
 from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.changes.links import row_to_change
 from accounts.admin.formatting import row_address
 from accounts.audit.notes import LONGEST_REASON, clean_reason
 from accounts.tenancy.suspensions import NO_REASON, resume, suspend, suspension_of
@@ -73,7 +74,7 @@ class SuspendableAdmin[M: Model](PlatformModelAdmin[M]):
 
     def suspend_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Ask for the reason, and suspend the row."""
-        row = self.row_to_change(request, object_id)
+        row = row_to_change(self, request, object_id)
         form = ReasonForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             done = suspend(row, form.cleaned_data["reason"])
@@ -90,7 +91,7 @@ class SuspendableAdmin[M: Model](PlatformModelAdmin[M]):
         )
 
     def resume_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        row = self.row_to_change(request, object_id)
+        row = row_to_change(self, request, object_id)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         done = resume(row)

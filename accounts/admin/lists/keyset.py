@@ -17,9 +17,8 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_safe
 
 from accounts.admin.base import RecordAdmin
-from accounts.admin.lists.bounded import in_time
+from accounts.admin.lists.bounded import LinkedList, in_time
 from accounts.admin.lists.filters import FilterForm
-from accounts.admin.lists.row_links import LinkedList
 from accounts.audit.csv_export import Columns, Export, Right, csv_response, note_export
 from salient.cursor import Cursor, newer, older
 

@@ -19,8 +19,7 @@ from django.core.validators import MaxLengthValidator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, QueryDict
 
-from accounts.admin.lists.bounded import in_time
-from accounts.admin.lists.row_links import LinkedList
+from accounts.admin.lists.bounded import LinkedList, in_time
 from salient.ids import parse_uuid
 from salient.security.encryption import SecretUnreadable, conceal, reveal
 
