@@ -98,16 +98,13 @@ class EntryOut(Out):
 
     @classmethod
     def of(cls, entry: AuditEntry) -> Self:
-        return cls(
-            id=entry.pk,
-            created_at=entry.created_at,
-            action=AuditAction(entry.action),
+        return cls.of_row(
+            entry,
             actor=ActorOut(kind=ActorKind(entry.actor_kind), id=entry.actor_id, name=entry.actor),
             object=ObjectOut(type=entry.object_type, id=entry.object_id, name=entry.object),
             changes={
                 name: ChangeOut.of(before, after) for name, (before, after) in entry.changes.items()
             },
-            reason=entry.reason,
         )
 
 

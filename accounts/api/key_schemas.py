@@ -102,22 +102,12 @@ class KeyOut(Out):
     @classmethod
     def of(cls, key: ApiKey, slugs: Mapping[UUID, str], /, **more: Any) -> Self:
         agents = sorted(slugs[pk] for pk in key.instance_ids if pk in slugs)
-        return cls(
-            id=key.pk,
-            name=key.name,
+        return cls.of_row(
+            key,
             key_hint=key.shown_id,
-            kind=KeyKind(key.kind),
-            mode=KeyMode(key.mode),
             state=state_of(key),
-            scopes=key.scopes,
             agents=agents if key.instance_ids else None,
-            origins=key.origins,
             networks=key.networks or None,
-            created_at=key.created_at,
-            expires_at=key.expires_at,
-            last_used_at=key.last_used_at,
-            rotated_at=key.rotated_at,
-            revoked_at=key.revoked_at,
             **more,
         )
 

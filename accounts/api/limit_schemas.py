@@ -93,18 +93,15 @@ class BudgetOut(Out):
     @classmethod
     def of(cls, own: OwnBudget) -> Self:
         budget, current = own.budget, current_period(own.budget)
-        return cls(
-            id=budget.pk,
+        return cls.of_row(
+            budget,
             agent=own.agent,
-            period=BudgetPeriod(budget.period),
             limit=dollars(budget.limit),
             granted=None if budget.granted is None else dollars(budget.granted),
             spent=dollars(current.spent),
             reserved=dollars(budget.reserved),
             remaining=dollars(current.remaining),
             resets_at=current.resets_at,
-            alert_percents=budget.alert_percents,
-            updated_at=budget.updated_at,
         )
 
 

@@ -36,14 +36,8 @@ class MemberOut(Out):
     @classmethod
     def of(cls, membership: Membership) -> Self:
         user = membership.user
-        return cls(
-            id=membership.pk,
-            email=user.email,
-            name=user.get_full_name(),
-            role=MemberRole(membership.role),
-            created_at=membership.created_at,
-            since=membership.created_at,
-        )
+        since = membership.created_at
+        return cls.of_row(membership, email=user.email, name=user.get_full_name(), since=since)
 
 
 class InvitationOut(Out):
@@ -58,14 +52,7 @@ class InvitationOut(Out):
 
     @classmethod
     def of(cls, invitation: Invitation) -> Self:
-        return cls(
-            id=invitation.pk,
-            email=invitation.email,
-            role=MemberRole(invitation.role),
-            invited_by=invitation.invited_by or None,
-            created_at=invitation.created_at,
-            expires_at=invitation.expires_at,
-        )
+        return cls.of_row(invitation, invited_by=invitation.invited_by or None)
 
 
 class MembersOut(ListOut[MemberOut]):

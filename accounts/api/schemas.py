@@ -73,13 +73,5 @@ class AccountOut(Out):
 
     @classmethod
     def of(cls, account: Account, former: list[FormerSlug]) -> Self:
-        return cls(
-            id=account.pk,
-            slug=account.slug,
-            name=account.name,
-            created_at=account.created_at,
-            updated_at=account.updated_at,
-            former_slugs=[
-                FormerSlugOut(slug=each.slug, expires_at=each.expires_at) for each in former
-            ],
-        )
+        slugs = [FormerSlugOut.of_row(each) for each in former]
+        return cls.of_row(account, former_slugs=slugs)

@@ -66,13 +66,8 @@ async def rotate_key(request: ApiRequest, *, body: RotateIn) -> RotatedOut:
         caller.api_key_id,
         timedelta(seconds=body.overlap_seconds),
     )
-    return RotatedOut(
-        id=rotated.key.pk,
-        created_at=rotated.key.created_at,
-        key=rotated.text,
-        expires_at=rotated.key.expires_at,
-        old_key_expires_at=rotated.old_expires_at,
-    )
+    ends = rotated.old_expires_at
+    return RotatedOut.of_row(rotated.key, key=rotated.text, old_key_expires_at=ends)
 
 
 @api_view(

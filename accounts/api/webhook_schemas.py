@@ -75,18 +75,11 @@ class WebhookOut(Out):
 
     @classmethod
     def of(cls, endpoint: WebhookEndpoint, **more: Any) -> Self:
-        reason = endpoint.disabled_reason
-        return cls(
-            id=endpoint.pk,
-            url=endpoint.url,
-            description=endpoint.description,
-            events=[WebhookEvent(event) for event in endpoint.events],
+        return cls.of_row(
+            endpoint,
             enabled=endpoint.is_enabled,
-            disabled_reason=DisabledReason(reason) if reason else None,
-            failing_since=endpoint.failing_since,
+            disabled_reason=endpoint.disabled_reason or None,
             old_secret_expires_at=signing.previous_secret_end(endpoint, timezone.now()),
-            created_at=endpoint.created_at,
-            updated_at=endpoint.updated_at,
             **more,
         )
 
@@ -130,19 +123,11 @@ class DeliveryOut(Out):
 
     @classmethod
     def of(cls, delivery: WebhookDelivery, **more: Any) -> Self:
-        return cls(
-            id=delivery.pk,
+        return cls.of_row(
+            delivery,
             webhook_id=delivery.message_id,
             type=delivery.event,
-            state=DeliveryState(delivery.state),
-            tries=delivery.tries,
-            status=delivery.status,
             error=delivery.error or None,
-            duration_ms=delivery.duration_ms,
-            last_tried_at=delivery.last_tried_at,
-            next_try_at=delivery.next_try_at,
-            delivered_at=delivery.delivered_at,
-            created_at=delivery.created_at,
             **more,
         )
 

@@ -217,6 +217,12 @@ def _holds_too_much(body: bytes) -> bool:
 class Out(BaseModel):
     """Output of the API; an alias is the name on the wire."""
 
+    @classmethod
+    def of_row(cls, row: object, **others: Any) -> Self:
+        """Return `others`, and of the row the attributes that are named as the other fields."""
+        names = cls.model_fields.keys() - others.keys()
+        return cls(**{name: getattr(row, name) for name in names}, **others)
+
     def as_response(self, status: int = HTTPStatus.OK) -> HttpResponse:
         # As bytes: Django would look for the charset of a text twice.
         body = self.__pydantic_serializer__.to_json(self, by_alias=True)
