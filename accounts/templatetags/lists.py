@@ -5,7 +5,7 @@ On narrow screens a row is a block of lines, each beginning with its column's na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from django import template
@@ -36,27 +36,21 @@ def head(header: dict[str, Any], cl: Any) -> SafeString:
 @register.simple_tag
 def columns(cl: Any, headers: Iterable[dict[str, Any]]) -> list[tuple[str, bool]]:
     """Return of each column the attribute that names it, and whether it holds amounts."""
-    numbers = _numbers(cl)
-    return [
-        (f'data-label="{conditional_escape(_label(name, header))}"', name in numbers)
-        for name, header in zip(cl.list_display, headers, strict=False)
-    ]
+    numbers, found = _numbers(cl), []
+    for name, header in zip(cl.list_display, headers, strict=False):
+        label = "" if name == "action_checkbox" else capfirst(strip_tags(str(header["text"])))
+        found.append((f'data-label="{conditional_escape(label)}"', name in numbers))
+    return found
 
 
 @register.simple_tag
 def cells(columns: Iterable[tuple[str, bool]], row: Iterable[SafeString]) -> SafeString:
     """Return the cells of a row as Django wrote them, each with its column's name."""
-    return mark_safe("".join(_cells(columns, row)))  # noqa: S308 - Django escaped the cells
-
-
-def _cells(columns: Iterable[tuple[str, bool]], row: Iterable[SafeString]) -> Iterator[str]:
+    written = ""
     for (label, is_number), cell in zip(columns, row, strict=False):
         tag, _, rest = _with_class(cell, is_number=is_number).partition(" ")
-        yield f"{tag} {label} {rest}"
-
-
-def _label(name: str, header: dict[str, Any]) -> str:
-    return "" if name == "action_checkbox" else capfirst(strip_tags(str(header["text"])))
+        written += f"{tag} {label} {rest}"
+    return mark_safe(written)  # noqa: S308 - Django escaped the cells
 
 
 def _with_class(html: str, *, is_number: bool) -> SafeString:

@@ -74,12 +74,6 @@ def parsed(rights: str, columns: Iterable[str]) -> set[Right]:
     return found
 
 
-def holds_tenant_data(table: str) -> bool:
-    return table in TENANT_RIGHTS or table in {
-        model._meta.db_table for model in apps.get_models() if has_account(model)
-    }
-
-
 def has_account(model: type[models.Model]) -> bool:
     return any(field.column == "account_id" for field in model._meta.concrete_fields)
 
@@ -292,7 +286,9 @@ def wanted_rights(database: Database, logins: Iterable[str]) -> dict[str, Rights
         },
         PLATFORM_ROLE: {table: parsed(_whole(table), ()) for table in columns},
     }
-    shared = [t for t in columns if t == "users" or not holds_tenant_data(t)]
+    of_accounts = {model._meta.db_table for model in apps.get_models() if has_account(model)}
+    of_accounts |= TENANT_RIGHTS.keys()
+    shared = [table for table in columns if table == "users" or table not in of_accounts]
     for login in logins:
         wanted[login] = {table: parsed(_whole(table), ()) for table in shared}
     return wanted

@@ -56,7 +56,7 @@ def endpoints_of(account_id: UUID) -> list[WebhookEndpoint]:
 
 
 def find_endpoint(account_id: UUID, endpoint_id: UUID) -> WebhookEndpoint:
-    """Raises NotFound."""
+    """Return the account's endpoint; raises NotFound."""
     with tenant_context(account_id):
         return _found(endpoint_id, lock=False)
 

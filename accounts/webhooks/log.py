@@ -38,7 +38,7 @@ def deliveries_of(
 
 
 def find_delivery(account_id: UUID, endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
-    """Raises NotFound."""
+    """Return a delivery of the account's endpoint; raises NotFound."""
     with tenant_context(account_id):
         return _found(endpoint_id, delivery_id)
 

@@ -21,14 +21,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 # A line of .env that environ reads as a setting; it passes over all others.
 LINE: Final = re.compile(r"(?:export )?([A-Za-z_0-9]+)=.*")
-WORDS: Final = {"true": True, "1": True, "yes": True, "on": True, "y": True, "t": True} | {
-    "false": False,
-    "0": False,
-    "no": False,
-    "off": False,
-    "n": False,
-    "f": False,
-}
+WORDS: Final = dict.fromkeys(("true", "1", "yes", "on", "y", "t"), True) | dict.fromkeys(
+    ("false", "0", "no", "off", "n", "f"), False
+)
 # These are read from the real environment only.
 OF_THE_PROCESS: Final = (
     "HOST",

@@ -64,10 +64,7 @@ class FilterForm(forms.Form):
         search = {"q"} if cls.search_label else set()
         choices = {f"{name}__exact" for name in cls.choices}
         times = {FROM_TIME, TO_TIME} if cls.with_times else set()
-        shown = {
-            *(*search, ACCOUNT, *choices, FROM, TO, *times),
-            *(*cls.ids, *cls.base_fields),
-        }
+        shown = {ACCOUNT, FROM, TO, *search, *choices, *times, *cls.ids, *cls.base_fields}
         return shown | {SEALED} if shown & cls.private else shown
 
     def _shared_fields(self) -> dict[str, forms.Field]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from http import HTTPStatus
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, ProgrammingError, connection
@@ -16,7 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from salient.api.lifespan import on_start, on_stop
-from salient.api.problems import Problem, Unavailable
+from salient.api.problems import Unavailable
 from salient.api.routing import OPEN
 from salient.database.diagnosis import first_line
 
@@ -30,18 +29,14 @@ NOT_KNOWN = "The database has not answered yet; try again."
 type Applied = frozenset[tuple[str, str]]
 
 
-class MigrationPending(Problem):
+class MigrationPending(Unavailable):
     """The server's code is newer than its database: an update is under way.
 
     What to do: try again after `Retry-After`; operators run `manage.py migrate`.
     """
 
-    status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "migration_pending"
-
-    def __init__(self) -> None:
-        detail = "The service is being updated; try again in a moment."
-        super().__init__(detail, headers={"Retry-After": "5"})
+    detail = "The service is being updated; try again in a moment."
 
 
 class Migrations:
