@@ -8,8 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from accounts.limits.own import limit_in_force
 from accounts.limits.periods import current_period
-from accounts.limits.quotas import limit_in_force, own_limits
+from accounts.limits.quotas import own_limits
 from accounts.limits.registry import LIMITS
 from accounts.models import AccountLimits, Budget, BudgetPeriod
 from accounts.tenancy.agents import agent_slugs

@@ -18,7 +18,7 @@ from django.core.exceptions import ValidationError
 
 from accounts.auth.caller import Caller
 from accounts.limits.budgets import MOST_PERCENT, put_budget, usable_budgets
-from accounts.limits.quotas import forget_caps, limit_in_force, lock_account, own_limits
+from accounts.limits.quotas import forget_caps, limit_of, lock_account, own_limits
 from accounts.limits.registry import LIMITS, Limit
 from accounts.models import Account, AccountLimits, Budget
 from accounts.tenancy.agents import agent_slugs
@@ -91,6 +91,12 @@ def _limits(row: AccountLimits | None) -> list[OwnLimit]:
         OwnLimit(limit, limit_in_force(row, name), _most(row, name))
         for name, limit in LIMITS.items()
     ]
+
+
+def limit_in_force(row: AccountLimits | None, name: str) -> int | None:
+    """Do as limit_of; None where neither the account nor the installation has such a limit."""
+    has_one = getattr(row, name, None) is not None or LIMITS[name].default is not None
+    return limit_of(row, name) if has_one else None
 
 
 def _most(row: AccountLimits | None, name: str) -> int:

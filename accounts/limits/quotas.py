@@ -202,12 +202,6 @@ def limit_of(row: AccountLimits | None, name: str) -> int:
     return min(int(settings.DEFAULT_LIMITS[name] if own is None else own), LIMITS[name].highest)
 
 
-def limit_in_force(row: AccountLimits | None, name: str) -> int | None:
-    """Do as limit_of; None where neither the account nor the installation has such a limit."""
-    has_one = getattr(row, name, None) is not None or LIMITS[name].default is not None
-    return limit_of(row, name) if has_one else None
-
-
 def subjects_of(caller: Caller) -> dict[str, str]:
     """Return the subject of each policy that the caller's calls count under.
 
