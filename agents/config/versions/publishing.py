@@ -18,7 +18,14 @@ from django.db.models.functions import Now
 
 from accounts.models import User
 from agents.api import decorators
-from agents.config import ConfigError, ConfigProblem, EffectiveConfig, parse_layer, read
+from agents.config import (
+    ConfigError,
+    ConfigProblem,
+    EffectiveConfig,
+    parse_layer,
+    read,
+    read_if_valid,
+)
 from agents.config.layers import PUBLISHED
 from agents.config.schema import AgentConfig
 from agents.config.versions.current import ensure_version
@@ -122,10 +129,12 @@ def missing_connection(config: AgentConfig, working: Container[str]) -> str:
     return f"the account has no working connection “{needed}”: make it first"
 
 
-def _good(instance: AgentInstance, text: str) -> tuple[dict[str, Any], EffectiveConfig]:
+def _publishable(instance: AgentInstance, text: str) -> tuple[dict[str, Any], EffectiveConfig]:
     validated = validate(instance, text)
     if validated.effective is None or validated.problems:
         raise ConfigError(validated.problems)
+    if text == published_text(instance):
+        raise NothingToPublish("This is in force already.")
     return validated.override, validated.effective
 
 
@@ -160,10 +169,7 @@ def difference(instance: AgentInstance, text: str) -> Difference:
 
 def in_force(instance: AgentInstance) -> EffectiveConfig | None:
     """Return what the files and what is published say now; None when that is broken."""
-    try:
-        return read(*instance.folder, override=instance.override)
-    except ConfigError:
-        return None
+    return read_if_valid(*instance.folder, override=instance.override)
 
 
 def newest(instance: AgentInstance) -> ConfigPublication | None:
@@ -266,9 +272,7 @@ def publish(
     _check_note(note)
     with transaction.atomic():
         locked, last = _locked_at(instance, base)
-        override, effective = _good(locked, text)
-        if text == published_text(locked):
-            raise NothingToPublish("This is in force already.")
+        override, effective = _publishable(locked, text)
         failures = publish_check_failures(locked, override)
         if failures and not gate_reason.strip():
             raise PublishChecksFailed(failures)
@@ -298,9 +302,7 @@ def roll_back(
     with transaction.atomic():
         locked, last = _locked_at(instance, base)
         text = restored_text(locked, number)
-        override, effective = _good(locked, text)
-        if text == published_text(locked):
-            raise NothingToPublish("This is in force already.")
+        override, effective = _publishable(locked, text)
         return _put(
             instance,
             effective,
