@@ -73,7 +73,7 @@ def create_session(caller: Caller, instance: AgentInstance, wanted: SessionCreat
 
 def new_session(caller: Caller, instance: AgentInstance, **fields: Any) -> Session:
     """Store a session with a new random key; call it inside the account's context."""
-    made: Session = Session.objects.create(
+    return Session.objects.create(
         account_id=caller.account_id,
         account_slug=caller.account_slug,
         agent_instance_id=instance.pk,
@@ -81,7 +81,6 @@ def new_session(caller: Caller, instance: AgentInstance, **fields: Any) -> Sessi
         session_key=secrets.token_hex(32),
         **fields,
     )
-    return made
 
 
 def change_session(

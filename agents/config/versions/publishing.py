@@ -173,10 +173,9 @@ def in_force(instance: AgentInstance) -> EffectiveConfig | None:
 
 
 def newest(instance: AgentInstance) -> ConfigPublication | None:
-    found: ConfigPublication | None = (
+    return (
         ConfigPublication.objects.filter(agent_instance_id=instance.pk).order_by("-number").first()
     )
-    return found
 
 
 def published_text(instance: AgentInstance) -> str:
@@ -192,8 +191,7 @@ def text_of(publication: ConfigPublication) -> str:
 
 
 def draft_of(instance: AgentInstance) -> ConfigDraft | None:
-    found: ConfigDraft | None = ConfigDraft.objects.filter(agent_instance_id=instance.pk).first()
-    return found
+    return ConfigDraft.objects.filter(agent_instance_id=instance.pk).first()
 
 
 def etag_of(draft: ConfigDraft | None) -> str:
