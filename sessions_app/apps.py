@@ -74,7 +74,7 @@ class SessionsConfig(AppConfig):
         from salient.database.upgrades.lock import register_refusal  # noqa: PLC0415
         from sessions_app.conversations.sessions import has_session  # noqa: PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415
-        from sessions_app.operations.adoption import checks  # noqa: PLC0415
+        from sessions_app.operations.adoption.check import refuse_migration  # noqa: PLC0415
         from sessions_app.usage import figures  # noqa: F401, PLC0415
 
         register_tables(TENANT_RIGHTS, audited=AUDITED)
@@ -85,4 +85,4 @@ class SessionsConfig(AppConfig):
         register_off_shards(["app_forget_totals"])
         register_changed(CHANGED_BY_DISTRIBUTION)
         register_publish_check(saved_chats.check_publication)
-        register_refusal(checks.refuse_migration)
+        register_refusal(refuse_migration)

@@ -3,7 +3,7 @@
 from agents.config.effective import EffectiveConfig, digest_of
 from agents.config.errors import ConfigError, ConfigProblem
 from agents.config.layers import Layer, mapping_layer, parse_layer
-from agents.config.loader import config_dir, forget, load, read
+from agents.config.loader import config_dir, forget, load, read, read_if_valid
 from agents.config.schema import AGENT_TYPES, AgentConfig, Timeouts
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "mapping_layer",
     "parse_layer",
     "read",
+    "read_if_valid",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.config import ConfigError, ConfigProblem, EffectiveConfig, read
+from agents.config import ConfigError, ConfigProblem, EffectiveConfig, read, read_if_valid
 from agents.config.layers import PUBLISHED, leaves
 from agents.config.versions.diff import shown
 from agents.models import AgentInstance, ConfigVersion
@@ -93,15 +93,8 @@ def in_force(instance: AgentInstance) -> InForce:
     model = effective.config.model
     found.good_for, found.warning = describe_model(model), model_problem(model) or ""
     found.digest = effective.digest
-    found.rows = list(_rows(effective, _files_alone(account, slug)))
+    found.rows = list(_rows(effective, read_if_valid(account, slug)))
     return found
-
-
-def _files_alone(account: str, slug: str) -> EffectiveConfig | None:
-    try:
-        return read(account, slug)
-    except ConfigError:
-        return None
 
 
 def _rows(effective: EffectiveConfig, files: EffectiveConfig | None) -> Iterator[Row]:

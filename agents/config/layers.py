@@ -181,8 +181,7 @@ def _shown(value: object) -> str:
 
 def _suggestion(details: ErrorDetails, sections: Sections) -> str | None:
     if details["type"] != "extra_forbidden":
-        given: str | None = details.get("ctx", {}).get("suggestion")
-        return given
+        return details.get("ctx", {}).get("suggestion")
     *above, key = details["loc"]
     here = sections[tuple(part for part in above if isinstance(part, str))]
     guess = closest(str(key), (field.alias or name for name, field in here.model_fields.items()))

@@ -55,6 +55,16 @@ def read(
     return files.effective(files.layers(), override)
 
 
+def read_if_valid(
+    account: str, instance: str, *, override: Override = None
+) -> EffectiveConfig | None:
+    """Read the files as `read` does; None where anything is wrong with them."""
+    try:
+        return read(account, instance, override=override)
+    except ConfigError:
+        return None
+
+
 def forget() -> None:
     """Clear the cache, the last good versions too."""
     _loader.forget()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agents.config import AgentConfig, ConfigError, read
+from agents.config import AgentConfig, read_if_valid
 from agents.config.layers import leaves
 from agents.config.versions.diff import shown
 from agents.models import AgentInstance
@@ -32,20 +32,14 @@ class Key:
 
 def reference(instance: AgentInstance) -> list[Key]:
     """List every key there is, with what the files alone say."""
-    values, origins = _files_alone(instance)
+    files = read_if_valid(*instance.folder)
+    values = {key: shown(value) for key, value in leaves(files.content)} if files else {}
+    origins = files.origins if files else {}
     schema = AgentConfig.model_json_schema()
     return [
         Key(name, takes, values.get(name, ""), origins.get(name, ""))
         for name, takes in _keys(schema["properties"], schema["$defs"])
     ]
-
-
-def _files_alone(instance: AgentInstance) -> tuple[dict[str, str], Mapping[str, str]]:
-    try:
-        files = read(*instance.folder)
-    except ConfigError:
-        return {}, {}
-    return {key: shown(value) for key, value in leaves(files.content)}, files.origins
 
 
 def _keys(

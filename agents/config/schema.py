@@ -164,7 +164,15 @@ class AgentConfig(_Strict):
     @cached_property
     def names_connection(self) -> bool:
         """Whether one of the models is on the account's own server."""
-        return any(connection_name(model.partition(":")[0]) is not None for model in self.models)
+        return any(connection_name(model) is not None for model in self.models)
+
+    @property
+    def needed_connection(self) -> str | None:
+        """The account's own server without which the agent answers nobody, whatever its fallbacks.
+
+        None where the wanted model is on another one.
+        """
+        return connection_name(self.model)
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -191,8 +191,7 @@ def connections_for(account_id: UUID, model_names: Iterable[str]) -> dict[str, C
     Call it inside a tenant or platform context. What is missing, suspended or cannot be opened is
     left out.
     """
-    named = (connection_name(model.partition(":")[0]) for model in model_names)
-    wanted = {name for name in named if name is not None}
+    wanted = {name for model in model_names if (name := connection_name(model)) is not None}
     found = {name: known for name in wanted if (known := _connections.get((account_id, name)))}
     if missing := wanted - set(found):
         # By its account too: staff's pages call this in the platform context.

@@ -21,7 +21,9 @@ from accounts.tenancy.locks import lock_rows
 from agents.api import decorators
 from agents.config import ConfigError, ConfigProblem, EffectiveConfig, read
 from agents.config.versions import publishing
+from agents.config.versions.faults import uncallable_models
 from agents.config.versions.publishing import Author
+from agents.connections.connections import connections_for
 from agents.instances.renames import rename_agent
 from agents.instances.status import set_status
 from agents.models import AgentInstance, ConfigVersion, InstanceStatus
@@ -205,14 +207,15 @@ def state_of(instance: AgentInstance) -> AgentState:
         serves = ConfigVersion.objects.last_served(instance) is not None
         problems = list(error.problems)
         return AgentState(is_active and serves, problems=problems, published_version=number)
-    missing = publishing.missing_connection(instance, effective)
-    reasons = [model_problem(model) for model in effective.config.models]
-    why = [ConfigProblem("", missing or reasons[0] or "", key="model")]
-    is_callable = not missing and None in reasons
+    config = effective.config
+    working = connections_for(instance.account_id, config.models)
+    reason = publishing.missing_connection(config, working) or uncallable_models(config, working)
+    wanted = reason or model_problem(config.model)
+    found = [ConfigProblem("", wanted, key="model")] if wanted else []
     return AgentState(
-        is_active and is_callable,
+        is_active and not reason,
         effective,
-        problems=[] if is_callable else why,
-        warnings=why if is_callable and reasons[0] else [],
+        problems=found if reason else [],
+        warnings=[] if reason else found,
         published_version=number,
     )

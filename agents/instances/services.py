@@ -46,15 +46,13 @@ def names_of(account_ids: Collection[UUID]) -> QuerySet[AgentInstance, tuple[UUI
 def find_instance(account_id: UUID, slug: str) -> AgentInstance | None:
     """Return the account's instance, whatever its status; in a context."""
     rows = AgentInstance.objects.filter(account_id=account_id)
-    found: AgentInstance | None = rows.filter(instance_slug=slug).first()
-    return found
+    return rows.filter(instance_slug=slug).first()
 
 
 def find_active_instance(account_id: UUID, slug: str) -> AgentInstance | None:
     """Return the account's active instance, which reads nothing more by itself; in a context."""
     rows = AgentInstance.objects.active().filter(account_id=account_id)
-    found: AgentInstance | None = rows.fetch_mode(FETCH_RAISE).filter(instance_slug=slug).first()
-    return found
+    return rows.fetch_mode(FETCH_RAISE).filter(instance_slug=slug).first()
 
 
 def active_instance(account_slug: str, slug: str) -> AgentInstance | None:
@@ -71,10 +69,7 @@ def active_instance(account_slug: str, slug: str) -> AgentInstance | None:
 
 def instance_with_account(instance_id: UUID) -> AgentInstance | None:
     """Return the instance whatever its status, for staff; inside the platform context."""
-    found: AgentInstance | None = (
-        AgentInstance.objects.select_related("account").filter(pk=instance_id).first()
-    )
-    return found
+    return AgentInstance.objects.select_related("account").filter(pk=instance_id).first()
 
 
 def instances_with_accounts() -> QuerySet[AgentInstance]:

@@ -19,7 +19,6 @@ from agents.config.yaml.trees import (
     Planned,
     exported,
     instances,
-    name_of,
     planned,
     read_text,
     read_tree,
@@ -78,7 +77,7 @@ def chosen(subject: str) -> list[AgentInstance]:
     """Find the instances that are meant; a name that there is not is a wrong call."""
     found = instances(subject.strip("/"))
     if subject and not found:
-        names = [name_of(instance) for instance in instances()]
+        names = [instance.full_slug for instance in instances()]
         known = names if "/" in subject else {name.partition("/")[0] for name in names}
         raise Misused(f"There is no agent “{subject}”.{did_you_mean(subject, known)}")
     return found
@@ -105,7 +104,7 @@ def texts_of(source: str, subject: str) -> dict[str, str]:
 
 
 def refuse_unknown(texts: Mapping[str, str]) -> None:
-    names = [name_of(instance) for instance in instances()]
+    names = [instance.full_slug for instance in instances()]
     for name in texts:
         if name not in names:
             raise Refused(f"There is no agent “{name}”.{did_you_mean(name, names)}")
@@ -172,13 +171,14 @@ class Apply(Verb):
         texts, published = texts_of(options["source"], options["subject"].strip("/")), {}
         with platform_context():
             refuse_unknown(texts)
-            found = [each for each in instances() if name_of(each) in texts]
+            found = [each for each in instances() if each.full_slug in texts]
             plans = [planned(instance, texts) for instance in found]
             # What happened on disk is not this command's to say.
             for plan in plans:
                 plan.files, plan.problems = [], []
             self.say(options, self.differences(plans))
-            refuse_problems(plans)
+            if problems := [f"{plan.name}: {each}" for plan in plans for each in plan.faults]:
+                raise Refused("Nothing was published.\n" + "\n".join(problems))
             if not options["dry_run"]:
                 published = self._publish(found, plans, options)
         return {
@@ -218,11 +218,6 @@ class Apply(Verb):
             yield "There was nothing to publish."
 
 
-def refuse_problems(plans: list[Planned]) -> None:
-    if problems := [f"{plan.name}: {each}" for plan in plans for each in plan.faults]:
-        raise Refused("Nothing was published.\n" + "\n".join(problems))
-
-
 class Export(Verb):
     """Writes what is published, or all that is in force, as files."""
 
@@ -242,19 +237,9 @@ class Export(Verb):
     def report(self, **options: Any) -> Mapping[str, Any]:
         target, subject = Path(options["target"]), options["subject"]
         wanted = dict(self._wanted(target, subject, effective=options["effective"]))
-        self.before = {path: existing(path) for path in wanted}
-        states = {path: state_of(self.before[path], text) for path, text in wanted.items()}
-        self.say(options, self._shown(wanted, states))
-        changed = [str(path) for path, state in states.items() if state == "changed"]
-        if changed and not options["force"] and not options["dry_run"]:
-            names = ", ".join(changed)
-            raise Refused(f"Nothing was written; --force overwrites {names}.")
-        if not options["dry_run"]:
-            write(wanted, states)
-        return {
-            "files": {str(path): state for path, state in states.items()},
-            "written": not options["dry_run"],
-        }
+        before = {path: existing(path) for path in wanted}
+        self.say(options, self._shown(wanted, before))
+        return write_files(wanted, before, options)
 
     def _wanted(self, target: Path, subject: str, *, effective: bool) -> Iterator[tuple[Path, str]]:
         with platform_context():
@@ -262,16 +247,18 @@ class Export(Verb):
                 try:
                     files = exported(instance, effective=effective)
                 except ConfigError as error:
-                    raise Refused(f"{name_of(instance)} is broken:\n{error}") from error
+                    raise Refused(f"{instance.full_slug} is broken:\n{error}") from error
                 for name, text in files.items():
-                    yield target / name_of(instance) / name, text
+                    yield target / instance.full_slug / name, text
 
-    def _shown(self, wanted: Mapping[Path, str], states: Mapping[Path, str]) -> Iterator[str]:
+    def _shown(
+        self, wanted: Mapping[Path, str], before: Mapping[Path, str | None]
+    ) -> Iterator[str]:
         for path, text in wanted.items():
-            yield f"{states[path]:<8} {path}"
-            if states[path] == "changed":
-                names = (str(path), "export")
-                difference = unified(self.before[path] or "", text, names=names)
+            state = state_of(before[path], text)
+            yield f"{state:<8} {path}"
+            if state == "changed":
+                difference = unified(before[path] or "", text, names=(str(path), "export"))
                 yield from (f"         {line}" for line in difference.splitlines())
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
@@ -299,7 +286,23 @@ def state_of(before: str | None, text: str) -> str:
     return "same" if before == text else "changed"
 
 
-def write(wanted: Mapping[Path, str], states: Mapping[Path, str]) -> None:
+def write_files(
+    wanted: Mapping[Path, str], before: Mapping[Path, str | None], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the files that say something else, unless `dry_run`; return `files` and `written`.
+
+    Raises Refused where one would be overwritten without `force`.
+    """
+    states = {path: state_of(before[path], text) for path, text in wanted.items()}
+    report = {
+        "files": {str(path): state for path, state in states.items()},
+        "written": not options["dry_run"],
+    }
+    if options["dry_run"]:
+        return report
+    changed = [str(path) for path, state in states.items() if state == "changed"]
+    if changed and not options["force"]:
+        raise Refused(f"Nothing was written; --force overwrites {', '.join(changed)}.")
     try:
         for path, text in wanted.items():
             if states[path] != "same":
@@ -307,6 +310,7 @@ def write(wanted: Mapping[Path, str], states: Mapping[Path, str]) -> None:
                 replace_file(path, text.encode())
     except OSError as error:
         raise Refused(f"{error.filename}: {(error.strerror or 'failed').lower()}.") from error
+    return report
 
 
 VERBS: dict[str, tuple[type[Verb], str]] = {

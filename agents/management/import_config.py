@@ -13,7 +13,7 @@ from agents.config import config_dir
 from agents.config.files import CONFIG_FILE
 from agents.config.former import Converted, convert
 from agents.config.yaml.source import Unreadable
-from agents.management.config import Verb, existing, state_of, write
+from agents.management.config import Verb, existing, write_files
 from salient.management.base import Misused, Refused
 
 
@@ -43,20 +43,12 @@ class Import(Verb):
             for each in converted
             for name, text in each.files.items()
         }
-        states = {path: state_of(existing(path), text) for path, text in wanted.items()}
-        changed = [str(path) for path, state in states.items() if state == "changed"]
-        if changed and not options["force"] and not options["dry_run"]:
-            raise Refused(f"Nothing was written; --force overwrites {', '.join(changed)}.")
-        if not options["dry_run"]:
-            write(wanted, states)
-        return {
-            "agents": [
-                {"name": each.name, "files": each.files, "not_taken_over": each.lost}
-                for each in converted
-            ],
-            "files": {str(path): state for path, state in states.items()},
-            "written": not options["dry_run"],
-        }
+        agents = [
+            {"name": each.name, "files": each.files, "not_taken_over": each.lost}
+            for each in converted
+        ]
+        before = {path: existing(path) for path in wanted}
+        return {"agents": agents, **write_files(wanted, before, options)}
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         for each in report["agents"]:

@@ -98,6 +98,11 @@ class AgentInstance(TenantModel):
         super().save(*args, **kwargs)
 
     @property
+    def full_slug(self) -> str:
+        """Its account's slug and its own: acme/bot."""
+        return f"{self.account.slug}/{self.instance_slug}"
+
+    @property
     def folder(self) -> tuple[str, str]:
         """The names of the folders of its files, the account's first; reads the account."""
         return self.folder_in(self.account.slug)

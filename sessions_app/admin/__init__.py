@@ -3,7 +3,7 @@
 from sessions_app.admin import erasures, explain_page, lifecycle, links, palette, requests
 from sessions_app.admin.conversations import feedback, messages, profiles, sessions
 from sessions_app.admin.evals import saved_chats
-from sessions_app.admin.overview import account_figures, key_figures, refusals, usage_page
+from sessions_app.admin.overview import account_figures, key_figures, usage_page
 
 __all__ = [
     "account_figures",
@@ -16,7 +16,6 @@ __all__ = [
     "messages",
     "palette",
     "profiles",
-    "refusals",
     "requests",
     "saved_chats",
     "sessions",

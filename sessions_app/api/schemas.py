@@ -25,6 +25,7 @@ from salient.texts import is_blank
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import Message, Role
 
+type Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 type Rating = Literal["good", "bad"]
 RATINGS: dict[int | None, Rating] = {1: "good", -1: "bad"}
 
@@ -236,3 +237,22 @@ class HistoryOut(Out):
     session_id: UUID | None
     messages: list[MessageOut]
     before: UUID | None
+
+
+class TurnErrorOut(msgspec.Struct):
+    """How a turn failed."""
+
+    code: str
+    detail: str
+
+
+class TurnOut(ChatOut):
+    """A turn, running or ended. `response` is the answer, of a running one what is stored of it.
+
+    `id` is its `llm_request_id`. Tokens and cost are known when it has ended.
+    """
+
+    id: UUID
+    created_at: Moment
+    ended_at: Moment | None
+    error: TurnErrorOut | None

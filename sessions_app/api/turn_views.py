@@ -15,8 +15,7 @@ from salient.api.operations import EventStream
 from salient.api.problems import Invalid, Problem
 from salient.api.schemas import path_uuid
 from salient.database import in_database
-from sessions_app.api.schemas import DoneOut, ToolOut
-from sessions_app.api.turn_schemas import TurnOut
+from sessions_app.api.schemas import DoneOut, ToolOut, TurnOut
 from sessions_app.background import stored_turns
 from sessions_app.operations.lifecycle.holds import Held
 from sessions_app.turns import sse

@@ -25,8 +25,8 @@ from sessions_app.api.schemas import (
     FeedbackOut,
     HistoryIn,
     HistoryOut,
+    TurnOut,
 )
-from sessions_app.api.turn_schemas import TurnOut
 from sessions_app.api.turn_views import TURN_EVENTS, turn_events
 from sessions_app.api.usage_schemas import AccountUsageOut, UsageFormat, UsageIn
 from sessions_app.background.running import begin_in_background, events_of

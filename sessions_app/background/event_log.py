@@ -8,20 +8,27 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.db.models.functions import Now
 
-from accounts.tenancy.context import call_as_tenant
+from accounts.tenancy.context import call_as_tenant, platform_context
 from agents.runtime.events import Event, ModelCall, TextDelta, ToolCall, ToolResult
 from salient.database import storable
+from sessions_app.models import LLMRequest, TurnCancellation, TurnEventBatch
 
 logger = logging.getLogger(__name__)
 # Events are stored at most once in this time, however many there are.
 STORE_SECONDS = 0.25
 # Turns of one account are stored together where they wait for a connection.
 _BATCH_KEY = "turn events"
+# For so long the events of a background turn are read again as they came; no turn lasts longer.
+# Later, its answer is one event.
+EVENTS_KEPT = timedelta(hours=1)
+MOST_AT_ONCE = 10_000
 
 
 class EventLog:
@@ -153,3 +160,14 @@ def decoded(stored: Iterable[Any]) -> Iterator[Event]:
                 yield ToolCall(call_id, name, "")
             case {"result": call_id, "name": name, "is_error": is_error}:
                 yield ToolResult(call_id, name, "", is_error)
+
+
+def forget_turn_events() -> int:
+    """Delete the events older than EVENTS_KEPT; return how many batches they were."""
+    running = LLMRequest.objects.running
+    with platform_context():
+        ended = TurnCancellation.objects.exclude(llm_request_id__in=running().values("pk"))
+        ended.delete()
+        old = TurnEventBatch.objects.filter(created_at__lt=Now() - EVENTS_KEPT)
+        some = old.order_by("created_at").values("pk")[:MOST_AT_ONCE]
+        return TurnEventBatch.objects.filter(pk__in=some).delete()[0]

@@ -18,13 +18,12 @@ from agents.models import AgentInstance
 from agents.runtime.events import Event, TextDelta, ToolCall
 from salient.api.problems import NotFound
 from salient.database import in_database
-from sessions_app.api.schemas import ChatOut, DoneOut
-from sessions_app.api.turn_schemas import TurnErrorOut, TurnOut
+from sessions_app.api.schemas import ChatOut, DoneOut, TurnErrorOut, TurnOut
 from sessions_app.background.cancellation import cancel_here
 from sessions_app.background.following import shared_events, stored_events, text_in
 from sessions_app.background.running import events_of, running_here
 from sessions_app.conversations.history import own_session, own_sessions
-from sessions_app.conversations.single_turns import forget_turn
+from sessions_app.conversations.sessions import forget_turn
 from sessions_app.models import CompletionStatus, LLMRequest, Message, TurnCancellation
 from sessions_app.turns.idempotency import answer_of, client_calls_of, problem_of
 

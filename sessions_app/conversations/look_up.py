@@ -157,7 +157,7 @@ def found_row(row: Any) -> Found:
         case Account():
             name, more = row.name, row.slug
         case AgentInstance():
-            name, more = row.display_name, f"{row.account.slug}/{row.instance_slug}"
+            name, more = row.display_name, row.full_slug
         case ApiKey():
             name, more = row.name, f"{row.shown_id} of {row.account.slug}"
         case User():

@@ -22,6 +22,7 @@ from sessions_app.api.session_schemas import (
 )
 from sessions_app.conversations.history import own_session, own_sessions, sees_account, session_out
 from sessions_app.models import (
+    CompletionStatus,
     LLMRequest,
     Message,
     Profile,
@@ -73,7 +74,7 @@ def create_session(caller: Caller, instance: AgentInstance, wanted: SessionCreat
 
 def new_session(caller: Caller, instance: AgentInstance, **fields: Any) -> Session:
     """Store a session with a new random key; call it inside the account's context."""
-    made: Session = Session.objects.create(
+    return Session.objects.create(
         account_id=caller.account_id,
         account_slug=caller.account_slug,
         agent_instance_id=instance.pk,
@@ -81,7 +82,6 @@ def new_session(caller: Caller, instance: AgentInstance, **fields: Any) -> Sessi
         session_key=secrets.token_hex(32),
         **fields,
     )
-    return made
 
 
 def change_session(
@@ -144,6 +144,27 @@ def delete_session(caller: Caller, instance: AgentInstance, session_id: UUID) ->
     """
     with tenant_context(caller.account_id):
         leave_tombstone(own_session(caller, instance, session_id, lock=True))
+
+
+def forget_turn(session: Session, request: LLMRequest) -> None:
+    """Delete the texts of one turn of the session, whose row the caller has locked.
+
+    With its first turn go the messages with which it was begun, with its last one the session.
+    Raises TurnInProgress while the turn is being answered, and Held where a hold forbids it.
+    """
+    if request.completion_status == CompletionStatus.RUNNING:
+        raise TurnInProgress
+    require_free(session)
+    requests = LLMRequest.objects.filter(session_id=session.pk)
+    messages = Message.objects.filter(session_id=session.pk)
+    if requests.order_by("created_at", "id").values_list("pk", flat=True).first() == request.pk:
+        messages.filter(llm_request_id=None).delete()
+    messages.filter(llm_request_id=request.pk).delete()
+    if not messages.exists():
+        leave_tombstone(session)
+        return
+    forget_copies(session)
+    forget_bodies(requests.filter(pk=request.pk))
 
 
 def leave_tombstone(session: Session) -> None:

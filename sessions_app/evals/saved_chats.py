@@ -142,14 +142,13 @@ def _hold(account_id: UUID, session_id: UUID) -> None:
 def _made_from(source: Session | Message, messages: list[str], **fields: Any) -> SavedChat:
     """Make a test chat with texts of a conversation, or of the one of a message."""
     nothing: dict[str, list[str]] = {"contains": [], "excludes": []}
-    made: SavedChat = SavedChat.objects.create(
+    return SavedChat.objects.create(
         account_id=source.account_id,
         agent_instance_id=source.agent_instance_id,
         session_id=source.session_id if isinstance(source, Message) else source.pk,
         messages=messages,
         **{"expected": [nothing for _ in messages], **fields},
     )
-    return made
 
 
 def _free_name(answer: Message) -> str:
@@ -161,12 +160,11 @@ def _free_name(answer: Message) -> str:
 
 def answer_with_agent(message_id: UUID) -> Message | None:
     """Return an answer with its conversation and agent, for staff; in the platform context."""
-    found: Message | None = (
+    return (
         Message.objects.select_related("session", "agent_instance")
         .filter(pk=message_id, role=Role.ASSISTANT)
         .first()
     )
-    return found
 
 
 def user_messages(session: Session) -> list[str]:
@@ -195,10 +193,7 @@ def own_sessions(user_id: UUID, session_ids: Iterable[UUID]) -> set[UUID]:
 
 def session_with_agent(session_id: UUID) -> Session | None:
     """Return a conversation with its agent, for staff; inside the platform context."""
-    found: Session | None = (
-        Session.objects.select_related("agent_instance").filter(pk=session_id).first()
-    )
-    return found
+    return Session.objects.select_related("agent_instance").filter(pk=session_id).first()
 
 
 def is_name_taken(instance_id: UUID, name: str | None, *, but: UUID | None = None) -> bool:

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from accounts.tenancy.accounts import list_accounts
 from salient.tasks.jobs import job
-from sessions_app.background import retention
+from sessions_app.background import event_log
 from sessions_app.operations.lifecycle import accounts as account_erasures
-from sessions_app.operations.lifecycle import retention as retention_rules
+from sessions_app.operations.lifecycle import retention
 from sessions_app.turns import abandoned
 from sessions_app.usage import rollup, totals
 from sessions_app.usage.queries import today
@@ -31,7 +31,7 @@ def settle_abandoned() -> int:
 @job(every=timedelta(minutes=1))
 def forget_turn_events() -> int:
     """Delete the events of turns that ended a while ago; return how many batches they were."""
-    return retention.forget_turn_events()
+    return event_log.forget_turn_events()
 
 
 @job(every=timedelta(hours=1))
@@ -54,7 +54,7 @@ def compare_figures() -> list[str]:
 @job(every=timedelta(hours=1))
 def apply_retention() -> int:
     """Erase the texts and figures whose days are over; return how many conversations they were."""
-    return retention_rules.apply_all(RETENTION_SECONDS)
+    return retention.apply_all(RETENTION_SECONDS)
 
 
 @job(every=timedelta(minutes=1))

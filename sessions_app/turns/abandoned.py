@@ -263,8 +263,7 @@ def _locked(account_id: UUID, running: QuerySet[LLMRequest]) -> LLMRequest | Non
     sessions = Session.objects.filter(account_id=account_id, pk__in=running.values("session_id"))
     if sessions.select_for_update(skip_locked=True, no_key=True).first() is None:
         return None
-    found: LLMRequest | None = running.select_for_update(skip_locked=True, no_key=True).first()
-    return found
+    return running.select_for_update(skip_locked=True, no_key=True).first()
 
 
 def _count_and_publish(request: LLMRequest) -> None:

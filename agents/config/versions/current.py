@@ -14,7 +14,7 @@ from django.db import transaction
 from agents.config import ConfigError, EffectiveConfig, load
 from agents.connections.connections import connections_for
 from agents.models import AgentInstance, ConfigVersion
-from agents.runtime.providers import Connection, connection_name
+from agents.runtime.providers import Connection
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.run import RunRequest
 from salient.api.problems import Unavailable
@@ -121,7 +121,7 @@ def ensure_version(instance: AgentInstance, effective: EffectiveConfig, *, serve
 def _connected(instance: AgentInstance, current: CurrentConfig) -> CurrentConfig:
     """Add the connections; a missing one is a fault when it is the wanted model's."""
     config = current.effective.config
-    wanted = connection_name(config.model.partition(":")[0])
+    wanted = config.needed_connection
     connections = connections_for(instance.account_id, config.models)
     if wanted is not None and wanted not in connections:
         logger.error(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from uuid import UUID
 
@@ -29,16 +30,17 @@ def faults_of(instances: Iterable[AgentInstance]) -> dict[UUID, str]:
     suspended = {row.pk: text for row in rows if (text := suspension(row))}
     configs, broken = configurations(rows)
     found = {pk: f"Its configuration has an error: {error}" for pk, error in broken.items()}
+    working = _working_connections(configs)
     uncallable = {
-        instance.pk: problem for instance, config in configs if (problem := _uncallable(config))
+        instance.pk: f"Its model cannot be called: {problem}"
+        for instance, config in configs
+        if (problem := uncallable_models(config, working[instance.account_id]))
     }
-    wanted = {
+    lost = {
         instance.pk: (instance.account_id, name)
         for instance, config in configs
-        if (name := needed_connection(config)) is not None
+        if (name := config.needed_connection) and name not in working[instance.account_id]
     }
-    working = current_connections(wanted.values()) if wanted else {}
-    lost = {pk: each for pk, each in wanted.items() if each not in working}
     stopped = suspended_connections(lost.values()) if lost else {}
     for pk, connection in lost.items():
         reason = stopped.get(connection)
@@ -62,10 +64,29 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _uncallable(config: AgentConfig) -> str:
-    """Say why no model of the agent can be called from here; nothing where one can."""
-    problems = [model_problem(model) for model in config.models]
-    return "" if None in problems else f"Its model cannot be called: {problems[0]}"
+def _working_connections(
+    configs: Iterable[tuple[AgentInstance, AgentConfig]],
+) -> Mapping[UUID, set[str]]:
+    """Return the names of the connections that these agents use and that work, by account."""
+    named = {
+        (instance.account_id, name)
+        for instance, config in configs
+        for model in config.models
+        if (name := connection_name(model)) is not None
+    }
+    found: defaultdict[UUID, set[str]] = defaultdict(set)
+    for account_id, name in current_connections(named) if named else ():
+        found[account_id].add(name)
+    return found
+
+
+def uncallable_models(config: AgentConfig, working: Container[str]) -> str:
+    """Say why none of the agent's models can be called; nothing where one can.
+
+    `working` names the account's own servers that can be called.
+    """
+    problems = [model_problem(model, working) for model in config.models]
+    return "" if None in problems else problems[0] or ""
 
 
 def suspension(instance: AgentInstance) -> str:
@@ -90,7 +111,7 @@ def agents_by_connection(
     rows = rows.filter(account_id__in={account_id for account_id, _ in by_name})
     configs, _ = configurations(rows.select_related("account").order_by("instance_slug"))
     for instance, config in configs:
-        name = needed_connection(config)
+        name = config.needed_connection
         if name is not None and (pk := by_name.get((instance.account_id, name))):
             found[pk].append(instance)
     return found
@@ -117,8 +138,3 @@ def configurations(
             instance, _ = broken.pop(version.agent_instance_id)
             configs.append((instance, effective.config))
     return configs, {pk: error for pk, (_, error) in broken.items()}
-
-
-def needed_connection(config: AgentConfig) -> str | None:
-    """Return the connection without which the agent does not answer, whatever its fallbacks."""
-    return connection_name(config.model.partition(":")[0])

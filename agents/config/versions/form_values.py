@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agents.config import ConfigError, read
+from agents.config import read_if_valid
 from agents.config.yaml.source import parse, plain
 from agents.config.yaml.text import with_value, without
 from agents.models import AgentInstance
@@ -45,7 +45,8 @@ def form_values(instance: AgentInstance, text: str) -> FormValues | None:
     document = parse(text)
     if document.faults:
         return None
-    content = _files_alone(instance) | document.content
+    files = read_if_valid(*instance.folder)
+    content = (files.content if files else {}) | document.content
     others = frozenset(key for key in KEYS if not _fits(key, content.get(key)))
     values = {key: _typed(key, None if key in others else content.get(key)) for key in KEYS}
     shown = {key: [_digest(values[key]), _digest(document.content.get(key, UNSET))] for key in KEYS}
@@ -94,13 +95,6 @@ def merged(text: str, typed: Mapping[str, Any], shown: Mapping[str, Any]) -> Mer
     if conflicts:
         raise ChangedTwice(conflicts)
     return Merged(text)
-
-
-def _files_alone(instance: AgentInstance) -> dict[str, Any]:
-    try:
-        return dict(read(*instance.folder).content)
-    except ConfigError:
-        return {}
 
 
 def _fits(key: str, value: Any) -> bool:

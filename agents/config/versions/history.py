@@ -133,14 +133,10 @@ def publications_with(version: ConfigVersion) -> QuerySet[ConfigPublication]:
 
 def publication(instance: AgentInstance, number: int) -> ConfigPublication | None:
     rows = ConfigPublication.objects.select_related("config_version")
-    found: ConfigPublication | None = rows.filter(
-        agent_instance_id=instance.pk, number=number
-    ).first()
-    return found
+    return rows.filter(agent_instance_id=instance.pk, number=number).first()
 
 
 def publication_before(instance: AgentInstance, number: int) -> ConfigPublication | None:
     """Return the last publication before this number."""
     rows = ConfigPublication.objects.filter(agent_instance_id=instance.pk, number__lt=number)
-    found: ConfigPublication | None = rows.order_by("-number").first()
-    return found
+    return rows.order_by("-number").first()

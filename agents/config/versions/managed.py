@@ -246,8 +246,7 @@ def roll_back(
 
 def _with_its_version(made: ConfigPublication) -> ConfigPublication:
     rows = ConfigPublication.objects.select_related("config_version")
-    found: ConfigPublication = rows.get(pk=made.pk)
-    return found
+    return rows.get(pk=made.pk)
 
 
 def publications(

@@ -7,7 +7,7 @@ over the files.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,14 +18,22 @@ from django.db.models.functions import Now
 
 from accounts.models import User
 from agents.api import decorators
-from agents.config import ConfigError, ConfigProblem, EffectiveConfig, parse_layer, read
+from agents.config import (
+    ConfigError,
+    ConfigProblem,
+    EffectiveConfig,
+    parse_layer,
+    read,
+    read_if_valid,
+)
 from agents.config.layers import PUBLISHED
+from agents.config.schema import AgentConfig
 from agents.config.versions.current import ensure_version
 from agents.config.versions.diff import Change, Line, changes, side_by_side, unified
 from agents.config.yaml.text import dump, without
 from agents.connections.connections import connections_for
 from agents.models import AgentInstance, ConfigDraft, ConfigPublication
-from agents.runtime.providers import connection_name, model_problem
+from agents.runtime.providers import model_problem
 
 LONGEST_NOTE = 2_000
 
@@ -98,9 +106,13 @@ def validate(instance: AgentInstance, text: str) -> Validated:
         effective = read(*instance.folder, override=override)
     except ConfigError as error:
         return Validated(override, problems=list(error.problems))
-    line = partial(layer.problem, path=("model",)) if "model" in override else _of_the_files
-    missing = missing_connection(instance, effective)
-    reason = model_problem(effective.config.model)
+    if "model" in override:
+        line = partial(layer.problem, path=("model",))
+    else:
+        line = partial(ConfigProblem, "the files", key="model")
+    config = effective.config
+    working = connections_for(instance.account_id, [config.model])
+    missing, reason = missing_connection(config, working), model_problem(config.model)
     return Validated(
         override,
         effective,
@@ -109,23 +121,20 @@ def validate(instance: AgentInstance, text: str) -> Validated:
     )
 
 
-def _of_the_files(message: str) -> ConfigProblem:
-    return ConfigProblem("the files", message, key="model")
-
-
-def missing_connection(instance: AgentInstance, effective: EffectiveConfig) -> str:
-    """Name the account's model server that the configuration wants and that does not work."""
-    model = effective.config.model
-    wanted = connection_name(model.partition(":")[0])
-    if wanted is None or wanted in connections_for(instance.account_id, [model]):
+def missing_connection(config: AgentConfig, working: Container[str]) -> str:
+    """Name the account's model server that the configuration needs, if it is none of these."""
+    needed = config.needed_connection
+    if needed is None or needed in working:
         return ""
-    return f"the account has no working connection “{wanted}”: make it first"
+    return f"the account has no working connection “{needed}”: make it first"
 
 
-def _good(instance: AgentInstance, text: str) -> tuple[dict[str, Any], EffectiveConfig]:
+def _publishable(instance: AgentInstance, text: str) -> tuple[dict[str, Any], EffectiveConfig]:
     validated = validate(instance, text)
     if validated.effective is None or validated.problems:
         raise ConfigError(validated.problems)
+    if text == published_text(instance):
+        raise NothingToPublish("This is in force already.")
     return validated.override, validated.effective
 
 
@@ -160,17 +169,13 @@ def difference(instance: AgentInstance, text: str) -> Difference:
 
 def in_force(instance: AgentInstance) -> EffectiveConfig | None:
     """Return what the files and what is published say now; None when that is broken."""
-    try:
-        return read(*instance.folder, override=instance.override)
-    except ConfigError:
-        return None
+    return read_if_valid(*instance.folder, override=instance.override)
 
 
 def newest(instance: AgentInstance) -> ConfigPublication | None:
-    found: ConfigPublication | None = (
+    return (
         ConfigPublication.objects.filter(agent_instance_id=instance.pk).order_by("-number").first()
     )
-    return found
 
 
 def published_text(instance: AgentInstance) -> str:
@@ -186,8 +191,7 @@ def text_of(publication: ConfigPublication) -> str:
 
 
 def draft_of(instance: AgentInstance) -> ConfigDraft | None:
-    found: ConfigDraft | None = ConfigDraft.objects.filter(agent_instance_id=instance.pk).first()
-    return found
+    return ConfigDraft.objects.filter(agent_instance_id=instance.pk).first()
 
 
 def etag_of(draft: ConfigDraft | None) -> str:
@@ -266,9 +270,7 @@ def publish(
     _check_note(note)
     with transaction.atomic():
         locked, last = _locked_at(instance, base)
-        override, effective = _good(locked, text)
-        if text == published_text(locked):
-            raise NothingToPublish("This is in force already.")
+        override, effective = _publishable(locked, text)
         failures = publish_check_failures(locked, override)
         if failures and not gate_reason.strip():
             raise PublishChecksFailed(failures)
@@ -298,9 +300,7 @@ def roll_back(
     with transaction.atomic():
         locked, last = _locked_at(instance, base)
         text = restored_text(locked, number)
-        override, effective = _good(locked, text)
-        if text == published_text(locked):
-            raise NothingToPublish("This is in force already.")
+        override, effective = _publishable(locked, text)
         return _put(
             instance,
             effective,

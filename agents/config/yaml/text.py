@@ -37,10 +37,7 @@ def dump(content: Mapping[str, Any]) -> str:
     """Write a mapping as block YAML; an empty one is an empty text."""
     if not content:
         return ""
-    written: str = yaml.dump(
-        dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
-    )
-    return written
+    return yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def with_value(text: str, key: str, value: Any) -> str:

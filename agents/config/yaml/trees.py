@@ -20,6 +20,7 @@ from agents.config.versions import publishing
 from agents.config.versions.diff import Change, content_changes
 from agents.config.yaml.source import MAX_BYTES, decode
 from agents.config.yaml.text import dump
+from agents.instances.services import instances_with_accounts
 from agents.models import AgentInstance, ConfigVersion
 
 PUBLISHED_FILE = "published.yaml"
@@ -67,9 +68,7 @@ def _as_dict(change: Change) -> dict[str, str]:
 
 def instances(subject: str = "") -> list[AgentInstance]:
     """List all instances, or those of `account` or `account/instance`, in the current context."""
-    rows = AgentInstance.objects.select_related("account").order_by(
-        "account__slug", "instance_slug"
-    )
+    rows = instances_with_accounts()
     account, _, slug = subject.partition("/")
     if account:
         rows = rows.filter(account__slug=account)
@@ -78,13 +77,9 @@ def instances(subject: str = "") -> list[AgentInstance]:
     return list(rows)
 
 
-def name_of(instance: AgentInstance) -> str:
-    return f"{instance.account.slug}/{instance.instance_slug}"
-
-
 def planned(instance: AgentInstance, texts: Mapping[str, str]) -> Planned:
     """Compare what the files say now with what served last, and a tree's text with the database."""
-    plan = Planned(name_of(instance), "/".join(instance.folder))
+    plan = Planned(instance.full_slug, "/".join(instance.folder))
     served = ConfigVersion.objects.last_served(instance)
     plan.served = served.digest if served else ""
     try:

@@ -29,8 +29,9 @@ class Connection:
     key: str = field(default="", repr=False)
 
 
-def connection_name(provider: str) -> str | None:
-    """The name in "connection/<name>"; None for any other provider."""
+def connection_name(model: str) -> str | None:
+    """The name in "connection/<name>" or "connection/<name>:<model>"; None for any other."""
+    provider = model.partition(":")[0]
     return provider.removeprefix(PREFIX) if provider.startswith(PREFIX) else None
 
 

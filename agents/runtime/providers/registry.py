@@ -1,6 +1,6 @@
 """Finds the provider of a model that is written "provider:model", or says why it has none."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 
@@ -82,20 +82,26 @@ def _provider_or_problem(
     if (connected := connection_name(name)) is None:
         provider = _find(name)
         return provider.find(own_name) if provider else _unknown_provider(name)
-    if not is_connection_name(connected):
+    problem = _connection_problem(connected, connections)
+    return problem or ConnectedServer(connections[connected])
+
+
+def _connection_problem(name: str, working: Container[str]) -> str | None:
+    if not is_connection_name(name):
         return _CONNECTION_NAMING
-    if (connection := connections.get(connected)) is not None:
-        return ConnectedServer(connection)
-    return f'The account has no connection "{connected}".'
+    return None if name in working else f'The account has no connection "{name}".'
 
 
-def model_problem(model: str) -> str | None:
-    """Why a model cannot be used, in one sentence for whoever configures it; None when it can."""
+def model_problem(model: str, working: Container[str] | None = None) -> str | None:
+    """Why a model cannot be used, in one sentence for whoever configures it; None when it can.
+
+    `working` names the account's own servers that can be called; without it any may be one.
+    """
     if (problem := _naming_problem(model)) is not None:
         return problem
     name, _, own_name = model.partition(":")
     if (connected := connection_name(name)) is not None:
-        return None if is_connection_name(connected) else _CONNECTION_NAMING
+        return _connection_problem(connected, {connected} if working is None else working)
     provider = _find(name)
     return provider.problem(own_name) if provider else _unknown_provider(name)
 

@@ -70,8 +70,7 @@ class SessionAdmin(KeysetAdmin[Session]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
         # The key identifies a visitor's cookie, and no page shows it.
-        rows: QuerySet[Session] = super().get_queryset(request).defer("session_key")
-        return rows
+        return super().get_queryset(request).defer("session_key")
 
     def list_annotations(self) -> dict[str, Any]:
         return {"origin": origin_of(session_id="pk")}

@@ -43,7 +43,7 @@ def _area(label: str, help_text: str = "", *, rows: int = 2, **options: Any) -> 
 
 class InstanceChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
     def label_from_instance(self, instance: Any) -> str:
-        return f"{instance.account.slug}/{instance.instance_slug}"
+        return str(instance.full_slug)
 
 
 class SavedChatForm(forms.ModelForm[SavedChat]):

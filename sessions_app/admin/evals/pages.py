@@ -227,7 +227,7 @@ class EvalPages:
             title,
             headers=NO_STORE,
             instance=instance,
-            folder=f"{instance.account.slug}/{instance.instance_slug}",
+            folder=instance.full_slug,
             api=api.rstrip("/"),
             **context,
         )

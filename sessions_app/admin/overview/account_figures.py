@@ -24,6 +24,7 @@ from sessions_app.admin.overview.svg_charts import sparkline
 from sessions_app.admin.overview.usage_charts import charts, requests_page
 from sessions_app.usage.failures import latest_failures
 from sessions_app.usage.queries import NOTHING, Days, Figures, by_day, by_day_and, figures_by, total
+from sessions_app.usage.refused import refused_of_account
 
 TREND_DAYS = 30
 
@@ -80,8 +81,17 @@ def page_figures(request: HttpRequest, account: Account) -> dict[str, Any]:
     }
 
 
+def refusals(request: HttpRequest, account: Account) -> dict[str, Any]:
+    """Return the account's refused calls, to who may see its requests."""
+    if not may_see(request):
+        return {}
+    days = Days.until_today(chosen(request))
+    return {"refusals": refused_of_account(account.pk, days), "refusal_days": len(days)}
+
+
 registry.account_rows.add(account_figures)
 registry.account_page.add(
     page_figures, figures="admin/overview/account.html", panel="admin/overview/failures.html"
 )
+registry.account_page.add(refusals, panel="admin/overview/refusals.html")
 instance_rows.add(agent_figures)

@@ -97,8 +97,7 @@ class Person:
         # Each part by its index: joined by OR, or as a subquery whose rows the planner guesses at,
         # they would read all of the account's sessions.
         ids = {pk for part in self._parts() for pk in part}
-        theirs: QuerySet[Session] = rows.filter(pk__in=ids).order_by(last, "pk")
-        return theirs
+        return rows.filter(pk__in=ids).order_by(last, "pk")
 
     def _parts(self) -> Iterator[QuerySet[Any, Any]]:
         """Yield the ids of the person's sessions, by each way in which they are theirs."""

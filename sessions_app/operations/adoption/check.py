@@ -1,17 +1,22 @@
-"""Says what an adoption would do, and all that stands in its way, before anything is changed."""
+"""Says what an adoption would do, and all that stands in its way, before anything is changed.
+
+`manage.py check` and `migrate` ask here about a database that Alembic made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.apps import apps
-from django.db import connection
+from django.core import checks
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from psycopg import sql
 
 from accounts.models.slugs import CHECK_PREFIX, RESERVED, SLUG_PATTERN
 from accounts.tenancy.roles import ROLES
+from salient.management.base import Refused
 from sessions_app.operations.adoption.choices import KNOWN, SLUGS, Choices, word
 from sessions_app.operations.adoption.notes import notes_of
 from sessions_app.operations.adoption.rows import (
@@ -20,7 +25,6 @@ from sessions_app.operations.adoption.rows import (
     Columns,
     Rule,
     broken_rules,
-    encoding_problems,
     fits,
     reading,
     row_problems,
@@ -36,6 +40,7 @@ from sessions_app.operations.adoption.shapes import (
     WORDS,
     Shape,
 )
+from sessions_app.operations.adoption.state import NEXT, Step, found_state
 from sessions_app.operations.adoption.switching import outside_keys
 
 # What two busy cores carried: rows in a second, and the seconds that the tables themselves take.
@@ -133,7 +138,8 @@ def _shape_faults(catalog: Catalog, shape: Shape, revision: str, choices: Choice
             f"alembic_version is {revision}: the tables look like those of "
             f"{' to '.join(dict.fromkeys((known[0], known[-1])))}, and only these are adopted"
         )
-    yield from encoding_problems(catalog)
+    if (encoding := catalog.rows("SHOW server_encoding")[0][0]) != "UTF8":
+        yield f"the database's encoding is {encoding}, not UTF8: dump it and restore it into one"
     yield from _right_faults(catalog)
     if missing := sorted({*shape} - {*catalog.tables([*shape])}):
         yield f"tables are missing: {', '.join(missing)}"
@@ -275,3 +281,32 @@ def _repeated_slugs(catalog: Catalog, choices: Choices) -> Iterator[str]:
         ).format(within=within, table=sql.Identifier(table))
         what = f"with a slug that others have too, capitals aside (--map {table}.{column}:OLD=NEW)"
         yield from broken_rules(catalog, table, [(column, what, rule)])
+
+
+@checks.register(checks.Tags.database)
+def check_adoption(
+    *, databases: Sequence[str] | None = None, **_more: Any
+) -> list[checks.CheckMessage]:
+    """Return what keeps `adopt` from carrying the database over, without changing anything."""
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    return [checks.Error(line, id="sessions_app.E001") for line in faults()]
+
+
+def refuse_migration(using: str) -> None:
+    """Raise Refused where `migrate` would meet old tables: they are not its to change."""
+    catalog = Catalog(connections[using])
+    if catalog.rows("SELECT current_schema()::text") == [(NEXT,)]:
+        return
+    state = found_state()
+    if state is not None and state.step != Step.SETTLED:
+        raise Refused(
+            "An adoption is under way here: end it with “manage.py adopt” and “adopt --switch”, "
+            "or take it back with “adopt --undo”."
+        )
+    revision = revision_of(catalog)
+    if revision is not None:
+        raise Refused(
+            f"Alembic made this database (revision {revision or 'none'}): carry it over with "
+            "“manage.py adopt”; “adopt --check” says before what stands in the way."
+        )

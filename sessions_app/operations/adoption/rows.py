@@ -88,11 +88,6 @@ def table_problems(catalog: Catalog, table: str) -> Iterator[str]:
         yield f"row-level security hides rows of {table} from this login: switch it off before"
 
 
-def encoding_problems(catalog: Catalog) -> Iterator[str]:
-    if (encoding := catalog.rows("SHOW server_encoding")[0][0]) != "UTF8":
-        yield f"the database's encoding is {encoding}, not UTF8: dump it and restore it into one"
-
-
 def fits(kind: str, wanted: str) -> bool:
     """Return whether a column of this type holds every value of the wanted type."""
     for long, short in SHORT.items():
@@ -190,13 +185,9 @@ def _line(
     ids = ", ".join(str(row_id) for (row_id,) in found)
     more = f" and {number - len(found)} more" if number > len(found) else ""
     rows = "1 row" if number == 1 else f"{number} rows"
-    values = f" ({_words(catalog, where, rule)})" if _is_word(where) else ""
+    is_word = (table, where.partition(".")[2]) in WORDS
+    values = f" ({_words(catalog, where, rule)})" if is_word else ""
     return f"{where}: {rows} {what}{values}: {ids}{more}"
-
-
-def _is_word(where: str) -> bool:
-    table, _, column = where.partition(".")
-    return (table, column) in WORDS
 
 
 def _words(catalog: Catalog, where: str, rule: sql.Composable) -> str:

@@ -51,7 +51,7 @@ def models_in_use() -> list[Used]:
             config = load(*each.folder, override=each.override).config
         except ConfigError:
             continue
-        name = f"{each.account.slug}/{each.instance_slug}"
+        name = each.full_slug
         total = config.timeouts.total
         models = dict.fromkeys((config.model, *config.fallback_models))
         of = (each.account_id, each.account.slug, each.folder[0], name)

@@ -61,7 +61,7 @@ def _providers() -> Iterator[Finding]:
     wanted = {
         (each.account_id, connected): each.account
         for each in models
-        if (connected := connection_name(each.model.partition(":")[0])) is not None
+        if (connected := connection_name(each.model)) is not None
     }
     with platform_context():
         rows = ProviderConnection.objects.filter(

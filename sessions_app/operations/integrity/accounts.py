@@ -57,12 +57,12 @@ def _configuration_faults(scope: Scope) -> Iterator[tuple[UUID, str]]:
                 read(*each.folder, override=each.override)
             except ConfigError as error:
                 reasons = "; ".join(str(error).splitlines())
-                yield each.account_id, f"{each.account.slug}/{each.instance_slug}: {reasons}"
+                yield each.account_id, f"{each.full_slug}: {reasons}"
 
 
 def _without_files(scope: Scope) -> Found:
     bare = [each for each in _instances(scope) if each.override is None and _has_no_files(each)]
-    return Found.of((each.account_id, f"{each.account.slug}/{each.instance_slug}") for each in bare)
+    return Found.of((each.account_id, each.full_slug) for each in bare)
 
 
 def _has_no_files(instance: AgentInstance) -> bool:

@@ -84,14 +84,13 @@ def place(
         rows = Session.objects.filter(account_id=account_id, pk=session_id, deleted_at=None)
         if not rows.exists():
             raise ValidationError("The account has no such session, or it was erased already.")
-    made: LegalHold = LegalHold.objects.create(
+    return LegalHold.objects.create(
         account_id=account_id,
         agent_instance_id=agent.pk if agent else None,
         session_id=session_id,
         reason=reason,
         actor=actor[:255],
     )
-    return made
 
 
 def release(hold: LegalHold, *, actor: str) -> bool:

@@ -50,8 +50,7 @@ def set_days(account_id: UUID, *, texts: int | None, figures: int | None) -> Ret
 
 def retention_of(account_id: UUID) -> Retention | None:
     """Return the account's rule, if it has one; inside a context."""
-    found: Retention | None = Retention.objects.filter(account_id=account_id).first()
-    return found
+    return Retention.objects.filter(account_id=account_id).first()
 
 
 def apply_all(seconds: float) -> int:

@@ -1,13 +1,24 @@
-"""What an interface is told of a turn besides its text."""
+"""What an interface is told of a turn besides its text: how it ended, and the agent's tool calls.
+
+Of these the names and how they ended: arguments and results stay here. Their ids say that a call is
+the agent's, so that it is known when a client sends it back with the rest of its conversation.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypedDict, cast
+from uuid import UUID
 
 import msgspec
 
+from agents.runtime.events import ToolResult
 from sessions_app.api.schemas import DoneOut
 from sessions_app.protocols.openai.types import Cost
+
+# Instead of the arguments, which clients parse.
+NO_ARGUMENTS = "{}"
+_TOOL_ID = re.compile(r"tool_([0-9a-f]{32})_")
 
 
 class Tokens(TypedDict):
@@ -42,3 +53,18 @@ def outcome_of(done: DoneOut) -> Outcome:
     outcome: dict[str, Any] = msgspec.to_builtins(done)
     outcome.pop("response", None)
     return cast(Outcome, outcome)
+
+
+def shown_id(request_id: UUID, call_id: str) -> str:
+    """Return the id of a call, which is unique in its turn, as one that is unique for ever."""
+    return f"tool_{request_id.hex}_{call_id}"
+
+
+def agent_turn(shown: str) -> UUID | None:
+    """Return the turn in which the agent made this call; None for a call of a client's tool."""
+    found = _TOOL_ID.match(shown)
+    return UUID(found[1]) if found else None
+
+
+def status_of(result: ToolResult) -> str:
+    return "failed" if result.is_error else "done"

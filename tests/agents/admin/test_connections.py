@@ -89,6 +89,15 @@ class ConnectionAdminTests(TestCase):
         answer = "502 unknown_model, but for those with a test key."
         self.assertContains(listed, f"Every call of it gets {answer}")
 
+    def test_a_fallback_on_a_connection_that_is_missing_answers_nobody(self) -> None:
+        models = {"model": "openai:gpt-4o-mini", "fallback_models": ["connection/own:m"]}
+        self.agent("bot", {**models, "system_prompt": "x"})
+        agents = reverse("admin:agents_agentinstance_changelist")
+
+        self.assertContains(self.client.get(agents), "Its model cannot be called: ")
+        self.add()
+        self.assertNotContains(self.client.get(agents), "cannot answer")
+
     def test_a_deletion_names_the_agents_and_they_say_that_they_cannot_answer(self) -> None:
         override = {"model": "connection/own:m", "system_prompt": "x"}
         agent = self.agent("bot", override)

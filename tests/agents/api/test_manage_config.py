@@ -16,7 +16,13 @@ from agents.config.versions.publishing import etag_of
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_account, make_instance, make_key, make_saved_chat
+from tests.support.factories import (
+    make_account,
+    make_connection,
+    make_instance,
+    make_key,
+    make_saved_chat,
+)
 from tests.support.fixtures import AgentFixtures
 from tests.support.people import make_root
 
@@ -111,6 +117,19 @@ class ReadingTests(ConfigCase):
 
         self.assertFalse(found["can_answer"])
         self.assertIn("connection “none”", found["problems"][0]["message"])
+
+    async def test_a_fallback_is_a_model_that_can_be_called_only_where_its_connection_is(
+        self,
+    ) -> None:
+        self.configure("model: openai:gpt-4o-mini\nfallback_models: [connection/none:m]\n")
+        found = (await self.api.get(CONFIG)).json()
+        self.assertEqual((found["can_answer"], len(found["problems"])), (False, 1))
+        self.assertIn("OPENAI_API_KEY", found["problems"][0]["message"])
+
+        await sync_to_async(make_connection)(self.account, name="none")
+        found = (await self.api.get(CONFIG)).json()
+        self.assertEqual((found["can_answer"], found["problems"]), (True, []))
+        self.assertIn("OPENAI_API_KEY", found["warnings"][0]["message"])
 
     async def test_the_prompt_is_for_config_read_alone(self) -> None:
         reader = await sync_to_async(self.client_with)(scopes=["config:read"])

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import Scope
 from accounts.tenancy.context import platform_context
 from salient.api.lifespan import finish_background
-from sessions_app.background.retention import EVENTS_KEPT, forget_turn_events
+from sessions_app.background.event_log import EVENTS_KEPT, forget_turn_events
 from sessions_app.models import TurnCancellation, TurnEventBatch
 from sessions_app.turns import store
 from tests.support.api_client import Answer, ApiClient, Call

@@ -31,7 +31,7 @@ from accounts.models.slugs import CHECK_PREFIX
 from accounts.tenancy.context import platform_context
 from salient.api.problems import NotFound
 from sessions_app.api.schemas import HistoryOut, MessageOut
-from sessions_app.background.retention import forget_turn_events
+from sessions_app.background.event_log import forget_turn_events
 from sessions_app.conversations import history
 from sessions_app.isolation_check import check
 from sessions_app.isolation_check.accounts import FixtureAccount, two_accounts

@@ -14,7 +14,7 @@ from salient.api.problems import Invalid, NotFound
 from sessions_app.background.following import stored_events, text_in
 from sessions_app.background.stored_turns import own_turn
 from sessions_app.conversations.history import own_sessions
-from sessions_app.conversations.single_turns import forget_turn
+from sessions_app.conversations.sessions import forget_turn
 from sessions_app.inputs.exchanges import (
     SPOKEN,
     conversation_of,

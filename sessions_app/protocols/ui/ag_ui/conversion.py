@@ -12,9 +12,9 @@ from sessions_app.inputs.exchanges import request_id_of
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.protocols.openai.conversion import UnsupportedParameter, attachment_of
 from sessions_app.protocols.openai.schemas import TextPart
-from sessions_app.protocols.ui import agent_tools
 from sessions_app.protocols.ui.ag_ui import schemas as wire
 from sessions_app.protocols.ui.conversion import turn_of
+from sessions_app.protocols.ui.outcome import NO_ARGUMENTS, agent_turn
 from sessions_app.protocols.ui.threads import Shown, ids_of
 from sessions_app.turns.problems import ContentRefused
 
@@ -42,7 +42,7 @@ def shown(run: wire.RunIn, asked: TurnInput) -> Shown:
 def _turns(answers: Iterable[wire.RunAnswer]) -> Iterator[UUID]:
     for message in answers:
         for call in message.tool_calls or ():
-            found = agent_tools.turn_of(call.id) or request_id_of(call.id)
+            found = agent_turn(call.id) or request_id_of(call.id)
             if found is not None:
                 yield found
 
@@ -67,7 +67,7 @@ def _conversation(messages: Iterable[wire.RunMessage]) -> Iterator[ChatMessage]:
                 open_calls |= {call.id for call in calls}
                 if calls or message.content:
                     yield ChatMessage("assistant", message.content or "", calls=calls)
-            case wire.RunToolMessage() if not agent_tools.turn_of(message.tool_call_id):
+            case wire.RunToolMessage() if not agent_turn(message.tool_call_id):
                 if message.tool_call_id not in open_calls:
                     raise Invalid.field(
                         "messages",
@@ -79,8 +79,8 @@ def _conversation(messages: Iterable[wire.RunMessage]) -> Iterator[ChatMessage]:
 
 def _client_calls(message: wire.RunAnswer) -> Iterator[ToolCall]:
     for call in message.tool_calls or ():
-        if not agent_tools.turn_of(call.id):
-            arguments = call.function.arguments or agent_tools.NO_ARGUMENTS
+        if not agent_turn(call.id):
+            arguments = call.function.arguments or NO_ARGUMENTS
             yield ToolCall(call.id, call.function.name, arguments, is_client=True)
 
 

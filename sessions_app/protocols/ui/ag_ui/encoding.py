@@ -13,7 +13,6 @@ from salient.api.limits import FinalChunk
 from salient.api.problems import Problem
 from sessions_app.api.schemas import DoneOut
 from sessions_app.protocols.openai.encoding import encoded
-from sessions_app.protocols.ui import agent_tools
 from sessions_app.protocols.ui.ag_ui.types import (
     PROTOCOL,
     RunErrorEvent,
@@ -22,7 +21,7 @@ from sessions_app.protocols.ui.ag_ui.types import (
     RunUsage,
     ToolCallResultEvent,
 )
-from sessions_app.protocols.ui.outcome import Outcome, outcome_of
+from sessions_app.protocols.ui.outcome import NO_ARGUMENTS, Outcome, outcome_of, shown_id, status_of
 
 
 class RunEvents:
@@ -56,8 +55,8 @@ class RunEvents:
             case ToolCall(is_client=True):
                 yield from self._call(event.id, event.name, event.arguments)
             case ToolCall(call_id, name):
-                shown = agent_tools.shown_id(self._request_id, call_id)
-                yield from self._call(shown, name, agent_tools.NO_ARGUMENTS)
+                shown = shown_id(self._request_id, call_id)
+                yield from self._call(shown, name, NO_ARGUMENTS)
             case ToolResult():
                 yield from self._close()
                 self._is_over = True
@@ -130,12 +129,12 @@ class RunEvents:
         yield _frame({"type": "TOOL_CALL_END", "toolCallId": call_id})
 
     def _result(self, result: ToolResult) -> ToolCallResultEvent:
-        shown = agent_tools.shown_id(self._request_id, result.id)
+        shown = shown_id(self._request_id, result.id)
         return {
             "type": "TOOL_CALL_RESULT",
             "messageId": f"{shown}_result",
             "toolCallId": shown,
-            "content": encoded({"status": agent_tools.status_of(result)}).decode(),
+            "content": encoded({"status": status_of(result)}).decode(),
             "role": "tool",
         }
 

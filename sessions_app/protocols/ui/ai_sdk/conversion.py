@@ -18,9 +18,9 @@ from sessions_app.inputs.exchanges import request_id_of
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.protocols.openai.conversion import attachment_of
 from sessions_app.protocols.openai.schemas import TextPart
-from sessions_app.protocols.ui import agent_tools
 from sessions_app.protocols.ui.ai_sdk import schemas as wire
 from sessions_app.protocols.ui.conversion import turn_of
+from sessions_app.protocols.ui.outcome import NO_ARGUMENTS, agent_turn
 from sessions_app.protocols.ui.threads import Shown, ids_of
 
 DENIED = "The call was denied."
@@ -74,7 +74,7 @@ def _turns(message: wire.UIMessage) -> Iterator[UUID]:
     for part in message.parts:
         if isinstance(part, wire.UIToolPart):
             call_id = part.tool_call_id
-            if (found := agent_tools.turn_of(call_id) or request_id_of(call_id)) is not None:
+            if (found := agent_turn(call_id) or request_id_of(call_id)) is not None:
                 yield found
 
 
@@ -131,7 +131,7 @@ def _answer(step: Sequence[wire.UIPart]) -> Iterator[ChatMessage]:
 
 def _is_clients(part: wire.UIToolPart) -> bool:
     """Whether it is a whole call of one of the page's tools."""
-    if part.provider_executed or agent_tools.turn_of(part.tool_call_id):
+    if part.provider_executed or agent_turn(part.tool_call_id):
         return False
     if not part.name:
         raise Invalid.field("messages", "a part “dynamic-tool” has its toolName")
@@ -140,7 +140,7 @@ def _is_clients(part: wire.UIToolPart) -> bool:
 
 def _call(part: wire.UIToolPart) -> ToolCall:
     given = part.raw_input if part.input is None else part.input
-    arguments = agent_tools.NO_ARGUMENTS if given is None else _written(given)
+    arguments = NO_ARGUMENTS if given is None else _written(given)
     return ToolCall(part.tool_call_id, part.name, arguments, is_client=True)
 
 

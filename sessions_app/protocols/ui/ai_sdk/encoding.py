@@ -15,14 +15,13 @@ from salient.api.limits import FinalChunk
 from salient.api.problems import Problem
 from sessions_app.api.schemas import DoneOut
 from sessions_app.protocols.openai.encoding import DONE, encoded
-from sessions_app.protocols.ui import agent_tools
 from sessions_app.protocols.ui.ai_sdk.types import (
     FinishChunk,
     StartChunk,
     ToolInputAvailableChunk,
     UIChunk,
 )
-from sessions_app.protocols.ui.outcome import outcome_of
+from sessions_app.protocols.ui.outcome import outcome_of, shown_id, status_of
 
 _REASONS: dict[str | None, Any] = {
     "stop": "stop",
@@ -151,7 +150,7 @@ class Chunks:
         )
 
     def _result(self, result: ToolResult) -> UIChunk:
-        shown, status = self._shown(result.id), agent_tools.status_of(result)
+        shown, status = self._shown(result.id), status_of(result)
         if result.is_error:
             return {
                 "type": "tool-output-error",
@@ -169,7 +168,7 @@ class Chunks:
         }
 
     def _shown(self, call_id: str) -> str:
-        return agent_tools.shown_id(self._request_id, call_id)
+        return shown_id(self._request_id, call_id)
 
 
 def _frame(chunk: UIChunk) -> bytes:
