@@ -33,7 +33,6 @@ class WithoutScriptsTests(TransactionTestCase):
             open_menu(tab)
             search(tab)
             self.act(tab)
-            self.click_twice(tab)
         return tab.wrong
 
     def act(self, tab: Watched) -> None:
@@ -49,19 +48,6 @@ class WithoutScriptsTests(TransactionTestCase):
         page.fill("#id_display_name", "Help desk")
         tab.click("input[name=_save]")
         expect(page.locator(".messagelist")).to_contain_text("changed successfully")
-
-    def click_twice(self, tab: Watched) -> None:
-        """A double click sends the form twice; one key is made, and its page says so."""
-        page = tab.page
-        page.goto(
-            f"{tab.url}{reverse('admin:accounts_apikey_add')}?account={self.agent.account_id}"
-        )
-        page.fill("#id_name", "shop")
-        page.uncheck("input[name=scopes][value=chat]")
-        page.check("input[name=scopes][value='agents:read']")
-        page.check("input[name=way][value=show]")
-        page.dblclick("input[name=_save]")
-        expect(page.locator(".messagelist")).to_contain_text("one key was made")
 
 
 def open_menu(tab: Watched) -> None:
