@@ -130,11 +130,13 @@ def change_account(
 ) -> Account:
     """Rename the account, change how people call it, or both; opens the platform context."""
     with platform_context():
-        # A rename locks nothing before it has waited for those who change conversations.
         if slug is not None:
-            rename_account(account_id, slug)
+            # Before the name's change locks the account.
+            lock_conversations(account_id)
         if name is not None:
             Account.objects.filter(pk=account_id).update(name=name, updated_at=Now())
+        if slug is not None:
+            rename_account(account_id, slug)
         return Account.objects.get(pk=account_id)
 
 
