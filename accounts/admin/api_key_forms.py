@@ -33,6 +33,11 @@ WAYS = [
     (HAND, "Hand it over: the person gets an e-mail with a link, and nobody else sees the key"),
     (SHOW, "Show it to me: a key that reads texts needs a support access, and ends with it"),
 ]
+SHOWING_NEEDS_ACCESS = (
+    "Whoever sees a key that may {scopes} can read what people wrote. So it is shown to you only "
+    "under a support access, and expires with it. It is better to hand it over: a person of the "
+    "account takes it, and nobody else sees it."
+)
 LASTING_IS_NOT_SHOWN = (
     "What a key does with {scopes} outlasts your support access, so it is not shown to staff: hand "
     "it over."

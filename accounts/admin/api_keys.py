@@ -25,6 +25,7 @@ from accounts.admin.api_key_forms import (
     HAND,
     PERSONAL,
     SHOW,
+    SHOWING_NEEDS_ACCESS,
     ApiKeyForm,
     RevokeForm,
     RotateForm,
@@ -34,6 +35,7 @@ from accounts.admin.api_key_forms import (
 )
 from accounts.admin.base import AccountFirstAdmin, Extra, chosen_account
 from accounts.admin.changes.links import row_to_change
+from accounts.admin.changes.repeats import shown_once
 from accounts.admin.changes.suspensions import SuspendableAdmin
 from accounts.admin.formatting import badge, row_address
 from accounts.admin.lists.key_states import (
@@ -75,10 +77,9 @@ LIST_FIELDS = {"scopes", "instance_ids"}
 # What stands around the id in the text of a key, as it is shown: sal_sk_mXWND8f41Twx_…
 SHOWN_TEXT = re.compile(r"\bsal_[a-z]{2}_([0-9A-Za-z]*)\S*")
 WHOLE_ID = re.compile(r"[0-9A-Za-z]{12}")
-SHOWING_NEEDS_ACCESS = (
-    "Whoever sees a key that may {scopes} can read what people wrote. So it is shown to you only "
-    "under a support access, and expires with it. It is better to hand it over: a person of the "
-    "account takes it, and nobody else sees it."
+SHOWN_ALREADY = (
+    "The form was sent twice, and one key was made. Its text was in the first answer and cannot be "
+    "shown again: rotate the key if you have not seen it."
 )
 
 
@@ -167,10 +168,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
             if (page := self._reason_page(request, account.pk, wanted)) is not None:
                 return page
         # The next page shows the key, which is the only way to see it.
-        context = {
-            "show_save_and_add_another": False,
-            "show_save_and_continue": False,
-        }
+        context = {"show_save_and_add_another": False, "show_save_and_continue": False}
         return super().add_view(request, form_url, context | (extra_context or {}))
 
     def _reason_page(
@@ -229,7 +227,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
         self, request: HttpRequest, key: ApiKey, text: str, *, title: str, **more: Any
     ) -> HttpResponse:
         """Show the key in the answer itself, so that no cookie or session ever holds it."""
-        return self.render_page(
+        page = self.render_page(
             request,
             "admin/key_made.html",
             title,
@@ -241,6 +239,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
             agent=example_agent(key),
             **more,
         )
+        return shown_once(page, row_address(key), SHOWN_ALREADY)
 
     def rotate_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Make the key's successor, and hand it over or show it."""

@@ -19,6 +19,7 @@ from django.utils.functional import cached_property
 from django.utils.text import capfirst
 
 from accounts.admin import registry
+from accounts.admin.changes.repeats import once
 from accounts.auth import attempts
 from accounts.members.passwords import AdminLogInForm, AdminOwnPasswordForm
 from accounts.members.staff_roles import role_of
@@ -131,7 +132,7 @@ class SalientAdminSite(admin.AdminSite):
             # Hashing takes long, so this view opens the context itself, only to save.
             return super().admin_view(view, cacheable)
         return in_platform_context(
-            super().admin_view(refuse_auditors_writes(with_actor(view)), cacheable)
+            super().admin_view(refuse_auditors_writes(with_actor(once(view))), cacheable)
         )
 
     def password_change(self, request: HttpRequest, extra_context: Page | None = None) -> Any:

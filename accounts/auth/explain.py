@@ -22,6 +22,7 @@ KEY_TITLES = (
     "Its account is the called one, and active",
     "A publishable key comes from one of its pages",
 )
+SCOPE_TITLE = "The caller has the right to talk to agents"
 # What staff or the account can do about a refusal, by its code.
 ADVICE = {
     "unauthenticated": "Make a new key, or rotate one that still works; this one stays invalid.",
@@ -54,19 +55,19 @@ ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of one step; `is_reached` is False after a refusal, where a real call ends."""
+    """The result of one step; `is_asked` is False after a refusal, where a real call ends."""
 
     title: str
     problem: Problem | None = None
     advice: str = ""
     # For staff, also where the step has passed.
     facts: str = ""
-    is_reached: bool = True
+    is_asked: bool = True
 
     @property
     def state(self) -> str:
-        if not self.is_reached:
-            return "not reached"
+        if not self.is_asked:
+            return "not asked"
         return "passed" if self.problem is None else "refused"
 
 
@@ -82,15 +83,14 @@ def run_check(title: str, act: Callable[[], object], advice: str = "") -> Check:
 def key_checks(
     key: ApiKey, account: str, *, address: Address | None, origin: str | None
 ) -> Iterator[Check]:
-    """Run the checks of a call's key."""
+    """Run the checks of a call's key, one each time that the next is asked for."""
     advice = {2: "Call the account that the key belongs to; resume it if it is suspended."}
     for place, (title, check) in enumerate(zip(KEY_TITLES, bearer.KEY_CHECKS, strict=True)):
         yield run_check(title, partial(check, key, account, address, origin), advice.get(place, ""))
 
 
 def scope_check(caller: Caller) -> Check:
-    title = "The caller has the right to talk to agents"
-    return run_check(title, partial(require_scope, caller, Scope.CHAT))
+    return run_check(SCOPE_TITLE, partial(require_scope, caller, Scope.CHAT))
 
 
 def first_refusal(checks: list[Check]) -> Check | None:

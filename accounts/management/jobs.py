@@ -10,6 +10,8 @@ from django.utils import timezone
 from accounts.audit.refusals.days import forget_old
 from accounts.auth.attempts import forget_past_attempts
 from accounts.limits.quotas import forget_past_rates
+from accounts.members.sent_forms import forget_sent_forms
+from accounts.tenancy.context import platform_context
 from accounts.webhooks import (
     log,
     sender,  # noqa: F401 - it registers what the worker runs
@@ -27,8 +29,10 @@ def forget_past_limits() -> None:
 
 @job(every=timedelta(days=1))
 def forget_ended_sessions() -> None:
-    """Delete the sessions of browsers that have ended, with what they hold of people."""
+    """Delete the sessions of browsers that have ended, and the forms that were sent in them."""
     SessionStore.clear_expired()
+    with platform_context():
+        forget_sent_forms(timezone.now())
 
 
 @job(every=timedelta(days=1))

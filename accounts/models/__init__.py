@@ -25,6 +25,7 @@ from accounts.models.audit import (
     SupportAccess,
 )
 from accounts.models.refusal import RefusalDay
+from accounts.models.sent_form import SentForm
 from accounts.models.user import (
     Invitation,
     MemberRole,
@@ -61,6 +62,7 @@ __all__ = [
     "RateState",
     "RefusalDay",
     "Scope",
+    "SentForm",
     "SubscriptionTier",
     "SupportAccess",
     "User",

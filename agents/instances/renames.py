@@ -20,6 +20,7 @@ from accounts.models import Account
 from accounts.models.slugs import is_slug
 from accounts.tenancy import renames
 from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.locks import lock_conversations
 from accounts.tenancy.lookups import find_active_account
 from accounts.tenancy.renames import (
     KEPT,
@@ -63,6 +64,7 @@ def rename_agent(instance: AgentInstance, slug: str, *, kept: timedelta = KEPT) 
     """
     check_slug(slug)
     allow_long_statements()
+    lock_conversations(instance.account_id)
     rows = AgentInstance.objects.filter(account_id=instance.account_id, pk=instance.pk)
     agent = rows.select_for_update(of=("self",)).select_related("account").get()
     if agent.instance_slug == slug:

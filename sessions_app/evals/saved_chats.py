@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
 from accounts.tenancy.context import tenant_context
-from accounts.tenancy.locks import lock_rows
+from accounts.tenancy.locks import TURNS, lock_rows
 from agents.config import ConfigError, read
 from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance
@@ -267,6 +267,7 @@ def _start_copy(caller: Caller, instance: AgentInstance, source_id: UUID) -> UUI
     conversation was deleted meanwhile. The lock makes a deletion and this wait for each other.
     """
     with tenant_context(caller.account_id):
+        lock_rows(TURNS, caller.account_id, shared=True)
         source = Session.objects.select_for_update(no_key=True).filter(
             pk=source_id, deleted_at=None
         )

@@ -21,6 +21,7 @@ from django.utils import timezone
 from accounts.limits import quotas
 from accounts.limits.alerts import send
 from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.locks import TURNS, try_lock
 from agents.costs import pricing
 from agents.costs.estimate import billable_cost
 from agents.costs.own_prices import prices_for
@@ -258,7 +259,9 @@ def _settle(
 
 
 def _locked(account_id: UUID, running: QuerySet[LLMRequest]) -> LLMRequest | None:
-    """Lock the turn and its session; None where another process has one of them."""
+    """Lock the turn and its session; None where another process has one of them, or renames."""
+    if not try_lock(TURNS, account_id):
+        return None
     # The session first, as every turn locks it: the next turn may be waiting for it.
     sessions = Session.objects.filter(account_id=account_id, pk__in=running.values("session_id"))
     if sessions.select_for_update(skip_locked=True, no_key=True).first() is None:

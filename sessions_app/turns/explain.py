@@ -17,7 +17,15 @@ from django.utils import timezone
 
 from accounts.auth.bearer import admitted
 from accounts.auth.caller import Caller
-from accounts.auth.explain import ADVICE, Check, first_refusal, key_checks, run_check, scope_check
+from accounts.auth.explain import (
+    ADVICE,
+    KEY_TITLES,
+    SCOPE_TITLE,
+    Check,
+    key_checks,
+    run_check,
+    scope_check,
+)
 from accounts.auth.networks import Address, network_of
 from accounts.limits import quotas
 from accounts.limits.quotas import BudgetExceeded
@@ -38,6 +46,7 @@ from sessions_app.turns.dry_run import limit_refusal
 from sessions_app.turns.plan import check_size, run_request
 from sessions_app.turns.problems import with_unknown_price
 
+MEMBER = "The member's account is active, and so is the person"
 AGENT = "The agent exists, is active, and the caller may use it"
 SIZE = "The message is not too long"
 CONFIG = "The agent's configuration and its model connection work"
@@ -62,21 +71,28 @@ class ExampleCall:
 
 
 def examine(call: ExampleCall) -> list[Check]:
-    """Return every check in the order of a real call; opens the tenant context itself."""
-    checks = list(_auth_checks(call))
-    caller = None if first_refusal(checks) else _caller(call)
-    if caller is not None:
-        checks.append(scope_check(caller))
+    """Return every check in the order of a real call; opens the tenant context itself.
+
+    None is asked after the first refusal, where a real call ends.
+    """
+    asked: list[Check] = []
     with tenant_context(call.instance.account_id), _rolled_back():
-        if caller is not None and first_refusal(checks) is None:
-            checks.append(
-                run_check(AGENT, lambda: _may_use(caller, call.instance), _agent_advice(call))
-            )
-        if caller is not None and first_refusal(checks) is None:
-            checks += _turn_checks(caller, call)
-    titles = [check.title for check in checks]
-    left = [title for title in (AGENT, CONFIG, SIZE, *LIMITS.values()) if title not in titles]
-    return [*checks, *(Check(title, is_reached=False) for title in left)]
+        for check in _checks(call):
+            asked.append(check)
+            if check.problem is not None:
+                break
+    auth = (MEMBER,) if call.key is None else KEY_TITLES
+    titles = (*auth, SCOPE_TITLE, AGENT, CONFIG, SIZE, *LIMITS.values())
+    return [*asked, *(Check(title, is_asked=False) for title in titles[len(asked) :])]
+
+
+def _checks(call: ExampleCall) -> Iterator[Check]:
+    """Run each check when it is asked for; nobody asks for the next one after a refusal."""
+    yield from _auth_checks(call)
+    caller = _caller(call)
+    yield scope_check(caller)
+    yield run_check(AGENT, lambda: _may_use(caller, call.instance), _agent_advice(call))
+    yield from _turn_checks(caller, call)
 
 
 def _auth_checks(call: ExampleCall) -> Iterator[Check]:
@@ -84,11 +100,8 @@ def _auth_checks(call: ExampleCall) -> Iterator[Check]:
     if call.key is not None:
         yield from key_checks(call.key, account.slug, address=call.address, origin=call.origin)
         return
-    yield run_check(
-        "The member's account is active, and so is the person",
-        lambda: _is_member(call),
-        "Reactivate the account or the person.",
-    )
+    advice = "Reactivate the account or the person."
+    yield run_check(MEMBER, lambda: _is_member(call), advice)
 
 
 def _is_member(call: ExampleCall) -> None:
@@ -127,14 +140,10 @@ def _turn_checks(caller: Caller, call: ExampleCall) -> Iterator[Check]:
     yield run_check(
         CONFIG, lambda: found.append(current_config(caller.account_slug, call.instance))
     )
-    if not found:
-        return
     limits = quotas.limits_of(caller)
     message = TurnInput(message=call.message)
-    size = run_check(SIZE, lambda: check_size(message, limits))
-    yield size
-    if size.problem is None:
-        yield from _limit_checks(limits, call, found[0])
+    yield run_check(SIZE, lambda: check_size(message, limits))
+    yield from _limit_checks(limits, call, found[0])
 
 
 def _limit_checks(
@@ -151,8 +160,8 @@ def _limit_checks(
     for code, title in LIMITS.items():
         if refused is not None and refused.code == code:
             yield Check(title, refused, ADVICE.get(code, ""), facts=facts[code])
-            return
-        yield Check(title, facts=facts[code])
+        else:
+            yield Check(title, facts=facts[code])
 
 
 def _facts(now: LimitStatus, cost: Decimal) -> dict[str, str]:

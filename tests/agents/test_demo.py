@@ -59,6 +59,12 @@ class DemoTests(TestCase):
 
         self.assertEqual(self.demo()["admin_url"], f"{root}/admin/")
 
+    def test_says_that_it_cannot_know_where_the_server_listens_unless_it_is_told(self) -> None:
+        self.assertEqual(self.demo()["assumed_server"], "http://127.0.0.1:8000")
+        self.assertIn("http://127.0.0.1:8000, if it runs there; else say --port", run("demo"))
+        self.assertIsNone(self.demo("--port", "8001")["assumed_server"])
+        self.assertNotIn("if it runs there", run("demo", "--port", "8001"))
+
     def test_tells_everything_that_a_newcomer_needs(self) -> None:
         report = self.demo("--host", "::", "--port", "8001")
 

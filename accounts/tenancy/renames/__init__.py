@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import Account, AccountStatus, AuditAction, AuditEntry, FormerSlug
 from accounts.models.slugs import is_slug, validate_slug
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.tenancy.locks import HOLDS, lock_rows
+from accounts.tenancy.locks import lock_conversations
 from salient.api.problems import Invalid, Problem
 from salient.ttl import forget_rows
 
@@ -72,8 +72,7 @@ def rename_account(account_id: UUID, slug: str, *, kept: timedelta = KEPT) -> Ac
     """
     check_slug(slug)
     allow_long_statements()
-    # First, as all who change conversations do: some of them lock the account after a conversation.
-    lock_rows(HOLDS, account_id)
+    lock_conversations(account_id)
     account = Account.objects.select_for_update().get(pk=account_id)
     if account.slug == slug:
         return account
@@ -131,6 +130,9 @@ def change_account(
 ) -> Account:
     """Rename the account, change how people call it, or both; opens the platform context."""
     with platform_context():
+        if slug is not None:
+            # Before the name's change locks the account.
+            lock_conversations(account_id)
         if name is not None:
             Account.objects.filter(pk=account_id).update(name=name, updated_at=Now())
         if slug is not None:

@@ -26,10 +26,9 @@ class Command(ReportingCommand):
     help = "Make the demo: an agent that answers, a login, an API key. Repeatable."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        host, _, port = settings.BIND.rpartition(":")
         where = "where the server listens; else what HOST and PORT say"
-        parser.add_argument("--host", default=host.strip("[]"), help=where)
-        parser.add_argument("--port", default=port)
+        parser.add_argument("--host", help=where)
+        parser.add_argument("--port")
         parser.add_argument(
             "--reset-password",
             action="store_true",
@@ -67,6 +66,7 @@ class Command(ReportingCommand):
         made = demo.fill(turns=options["turns"]) if options["full"] and write else {}
         return {
             **addresses(root, place),
+            "assumed_server": root if options["port"] is None else None,
             "login": login_facts(password),
             "api_key": key,
             "curl": curl_lines(root, place, key or "YOUR_KEY"),
@@ -83,6 +83,10 @@ class Command(ReportingCommand):
             return
         bold, curl = self.style.MIGRATE_HEADING, report["curl"]
         yield bold("\nSalient is ready" if report["written"] else "\nNothing was changed")
+        if report["assumed_server"]:
+            # This process cannot know where the server of another one listens.
+            server = report["assumed_server"]
+            yield f"  Server     {server}, if it runs there; else say --port, or PORT="
         yield f"  Chat page  {report['chat_url']}"
         yield f"  Admin      {report['admin_url']}"
         yield f"             {EMAIL}, password: {password_words(report['login'])}"
@@ -127,7 +131,10 @@ def key_file() -> Path:
     return Path(settings.BASE_DIR) / KEY_FILE
 
 
-def root_url(host: str, port: str) -> str:
+def root_url(host: str | None, port: str | None) -> str:
+    """Return the server's address; what is not given is as with the settings of this process."""
+    usual_host, _, usual_port = settings.BIND.rpartition(":")
+    host, port = host or usual_host.strip("[]"), port or usual_port
     host = EVERYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -22,6 +22,7 @@ from accounts.audit.notes import clean_reason, note
 from accounts.tenancy.locks import HOLDS, lock_rows
 from agents.models import AgentInstance
 from salient.api.problems import Problem
+from sessions_app.conversations.erasure.persons import with_copies
 from sessions_app.models import LegalHold, Session
 
 # Placing a hold is tried so often. Each try waits for 2 s, and lets others pass behind it.
@@ -75,7 +76,8 @@ def place(
 ) -> LegalHold:
     """Hold the account, one agent or one session; inside the platform context.
 
-    Raises ValidationError without a reason, and where the account has no such session.
+    The same hold for the same reason, as a double click asks for, is placed once. Raises
+    ValidationError without a reason, and where the account has no such session.
     """
     reason = clean_reason(reason, missing=NO_REASON)
     # Whoever changes or erases something at this moment comes to an end before.
@@ -84,13 +86,15 @@ def place(
         rows = Session.objects.filter(account_id=account_id, pk=session_id, deleted_at=None)
         if not rows.exists():
             raise ValidationError("The account has no such session, or it was erased already.")
-    return LegalHold.objects.create(
-        account_id=account_id,
-        agent_instance_id=agent.pk if agent else None,
-        session_id=session_id,
-        reason=reason,
-        actor=actor[:255],
-    )
+    wanted = {
+        "account_id": account_id,
+        "agent_instance_id": agent.pk if agent else None,
+        "session_id": session_id,
+        "reason": reason,
+        "actor": actor[:255],
+    }
+    same: LegalHold | None = LegalHold.objects.in_force().filter(**wanted).first()
+    return same or LegalHold.objects.create(**wanted)
 
 
 def release(hold: LegalHold, *, actor: str) -> bool:
@@ -115,16 +119,26 @@ def holds_of(account_id: UUID) -> QuerySet[LegalHold]:
 
 
 def with_hold(sessions: QuerySet[Session]) -> QuerySet[Session]:
-    """Return those of the sessions that are held: themselves, by their agent or their account."""
-    return sessions.filter(Exists(_covering()))
+    """Return those of the sessions that are held: themselves, by their agent or their account.
+
+    A test chat's run has the texts of the conversation that it was made from, so it is held with
+    that; and so is the run of a test chat that was made from a run. The holds are read at once.
+    """
+    return sessions.filter(_is_covered())
 
 
 def without_hold(sessions: QuerySet[Session]) -> QuerySet[Session]:
     """Return those of the sessions that may be erased."""
-    return sessions.filter(~Exists(_covering()))
+    return sessions.filter(~_is_covered())
+
+
+def _is_covered() -> Q:
+    held = LegalHold.objects.in_force().exclude(session_id=None)
+    return Q(Exists(_covering())) | Q(pk__in=with_copies(held.values_list("session_id", flat=True)))
 
 
 def _covering() -> QuerySet[LegalHold]:
+    """Return the holds that cover a session itself, whatever it was copied from."""
     whole = Q(agent_instance_id=None, session_id=None)
     return (
         LegalHold.objects.in_force()
@@ -133,16 +147,23 @@ def _covering() -> QuerySet[LegalHold]:
             whole
             | Q(agent_instance_id=OuterRef("agent_instance_id"))
             | Q(session_id=OuterRef("pk"))
-            # A test chat's run has the texts of the conversation that it was made from.
-            | Q(session_id=OuterRef("copied_from"))
         )
     )
 
 
 def is_held(account_id: UUID, session_id: UUID) -> bool:
-    """Whether nothing of the session may be changed or erased; one query, inside a context."""
-    mine = Session.objects.filter(account_id=account_id, pk=session_id)
-    return bool(with_hold(mine).exists())
+    """Whether nothing of the session may be changed or erased; inside a context.
+
+    One query, and one more for each conversation that it was copied from, one from another.
+    """
+    wanted: UUID | None = session_id
+    while wanted is not None:
+        rows = Session.objects.filter(account_id=account_id, pk=wanted)
+        found = rows.values_list(Exists(_covering()), "copied_from").first()
+        is_covered, wanted = found or (False, None)
+        if is_covered:
+            return True
+    return False
 
 
 def require_free(session: Session) -> None:

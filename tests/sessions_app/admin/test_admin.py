@@ -29,6 +29,7 @@ from accounts.models import (
     Membership,
     RateState,
     RefusalDay,
+    SentForm,
     SupportAccess,
     User,
 )
@@ -107,12 +108,13 @@ class EveryPageTests(TestCase):
         ours = {m for m in apps.get_models() if m._meta.app_label in OURS}
 
         # No page has what is of a moment: how far a rate is used up, which server processes live,
-        # what they tell each other about running turns.
+        # what they tell each other about running turns, which forms were sent.
         # The others are shown on pages of an account, an instance, a request, a test chat, the
         # overview.
         shown = {ConfigDraft, ConfigPublication, PromptSection, SavedChatRun, UsageDay, UsageTotal}
         shown |= {RefusalDay, FormerSlug, FormerAgentSlug, LegalHold, Retention}
-        passing = {RateState, AttemptRate, ServerProcess, TurnCancellation, TurnEventBatch}
+        passing = {RateState, AttemptRate, SentForm, ServerProcess}
+        passing |= {TurnCancellation, TurnEventBatch}
         self.assertEqual(ours - set(admin.site._registry), passing | shown)
         self.assertEqual(set(admin.site._registry), set(self.rows))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
-from typing import Literal
+from typing import Any, Literal
 from unittest import mock
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
@@ -17,9 +19,11 @@ from django.utils import timezone
 
 from accounts.auth.caller import Caller
 from accounts.models import Scope
+from accounts.tenancy import renames as account_renames
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.locks import HOLDS, lock_rows
 from accounts.tenancy.renames import rename_account
+from agents.instances import renames as agent_renames
 from sessions_app.api.schemas import FeedbackIn
 from sessions_app.api.session_schemas import SessionChangeIn
 from sessions_app.background.stored_turns import delete_turn
@@ -31,11 +35,15 @@ from sessions_app.conversations.sessions import (
     delete_session,
     leave_tombstone,
 )
+from sessions_app.evals import saved_chats
 from sessions_app.models import LegalHold, LLMRequest, Message, Role, Session
 from sessions_app.operations.lifecycle import holds, retention
 from sessions_app.operations.lifecycle.holds import Held
 from sessions_app.protocols.openai.responses.ids import response_id
 from sessions_app.protocols.openai.responses.stored import delete
+from sessions_app.turns.abandoned import settle_unstarted
+from tests.support.database.catalog import rows
+from tests.support.database.turn_functions import TurnFunctions
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -43,12 +51,21 @@ from tests.support.factories import (
     make_message,
     make_session,
 )
+from tests.support.fixtures import AgentFixtures
 
 # Whether a connection of this database waits for an advisory lock.
 WAITING = """
     SELECT EXISTS (
         SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    )
+"""
+
+# What waits for a lock in this database.
+BLOCKED = """
+    SELECT FROM pg_locks AS waiting WHERE NOT granted AND EXISTS (
+        SELECT FROM pg_locks AS other WHERE other.pid = waiting.pid
+            AND other.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     )
 """
 
@@ -150,6 +167,67 @@ class LockOrderTests(TransactionTestCase):
         self.assertEqual(free, everything)
 
 
+class Undone(Exception):
+    """Rolls a rename back."""
+
+
+class RenameTests(AgentFixtures, TurnFunctions, TransactionTestCase):
+    """A rename locks the account or the agent, then their conversations. A turn or a first rating
+    locks a conversation, then refers to its account and agent. Each rename is stopped in between.
+    """
+
+    def setUp(self) -> None:
+        self.make_fixtures()
+        self.caller = Caller(self.account.pk, "acme", frozenset(Scope.values), "key:tests")
+
+    def test_none_waits_in_a_circle_with_a_rename(self) -> None:
+        account, agent = self.account.pk, self.instance
+        renames: dict[Any, Callable[[], object]] = {
+            account_renames: lambda: account_renames.rename_account(account, "other"),
+            agent_renames: lambda: agent_renames.rename_agent(agent, "other"),
+        }
+        for module, rename in renames.items():
+            for way, work in self.ways():
+                with self.subTest(module=module.__name__, way=way):
+                    self.meet(module, rename, work)
+
+    def ways(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Yield what may go on in a conversation at the moment of a rename."""
+        wanted = self.wanted("Hello")
+        [opened] = self.opened(wanted)
+        session_id = UUID(opened["session_id"])
+        outcome = self.outcome(wanted, opened) | {"note_use": True}
+        yield "a turn ends", lambda: self.ask("app_settle_turns", [outcome])
+        given, answer_id = FeedbackIn(rating="good"), UUID(str(outcome["answer_id"]))
+        yield "a rating", lambda: feedback.give(self.caller, self.instance, answer_id, given)
+        copying = (self.caller, self.instance, session_id)
+        yield "a test chat", lambda: saved_chats._start_copy(*copying)
+        second = self.wanted("And?", session_id)
+        yield "a turn begins", lambda: self.opened(second)
+        turn = second["request_id"]
+        yield "an abandoned turn", lambda: settle_unstarted(self.account.pk, turn)
+
+    def meet(self, module: Any, rename: Callable[[], object], work: Callable[[], object]) -> None:
+        errors: list[BaseException] = []
+        threads: list[threading.Thread] = []
+
+        def after_the_first_lock(*_given: object) -> None:
+            thread = in_thread(work, errors)
+            threads.append(thread)
+            while thread.is_alive() and not rows(BLOCKED):
+                pass
+
+        with (
+            mock.patch.object(module, "require_rest", after_the_first_lock),
+            suppress(Undone),
+            platform_context(),
+        ):
+            rename()
+            raise Undone
+        threads[0].join(30)
+        self.assertEqual(errors, [])
+
+
 class WaitingTests(TransactionTestCase):
     def setUp(self) -> None:
         self.account = make_account("acme")
@@ -200,19 +278,36 @@ class WaitingTests(TransactionTestCase):
         self.assertEqual((error.messages, len(tries)), ([holds.NEVER_FREE], 3))
 
 
+class PlacingTests(TestCase):
+    def test_the_same_hold_is_placed_once_and_anew_when_it_was_released(self) -> None:
+        account_id = make_account("acme").pk
+        with platform_context():
+            first = holds.place(account_id, reason="File 9", actor="olaf")
+            self.assertEqual(holds.place(account_id, reason="File 9", actor="olaf"), first)
+            holds.place(account_id, reason="File 10", actor="olaf")
+            self.assertEqual(LegalHold.objects.in_force().count(), 2)
+            holds.release(first, actor="olaf")
+            self.assertNotEqual(holds.place(account_id, reason="File 9", actor="olaf"), first)
+
+
 class CopyTests(TestCase):
     def test_what_a_test_chat_has_copied_is_held_with_its_conversation(self) -> None:
         session = make_session(make_instance(make_account("acme"), "bot"))
         copy = make_session(session.agent_instance, copied_from=session.pk)
+        # The run of a test chat that was made from the first one's run.
+        copy_of_copy = make_session(session.agent_instance, copied_from=copy.pk)
         other = make_session(session.agent_instance)
         with platform_context():
             holds.place(session.account_id, reason="File 9", actor="olaf", session_id=session.pk)
             account = Session.objects.filter(account_id=session.account_id)
             self.assertEqual(
-                set(holds.with_hold(account).values_list("pk", flat=True)), {session.pk, copy.pk}
+                set(holds.with_hold(account).values_list("pk", flat=True)),
+                {session.pk, copy.pk, copy_of_copy.pk},
             )
             self.assertEqual(
                 set(holds.without_hold(account).values_list("pk", flat=True)), {other.pk}
             )
-            with self.assertRaises(Held):
-                leave_tombstone(copy)
+            for each in (copy, copy_of_copy):
+                with self.assertRaises(Held):
+                    leave_tombstone(each)
+            self.assertFalse(holds.is_held(session.account_id, other.pk))

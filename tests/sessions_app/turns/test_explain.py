@@ -180,9 +180,26 @@ class PageTests(WhyCase):
         page = self.ask(f"key:{self.key.pk}")
 
         states = [check.state for check in page.context["checks"]]
-        self.assertEqual(states, ["passed"] * 4 + ["refused"] + ["not reached"] * 6)
+        self.assertEqual(states, ["passed"] * 4 + ["refused"] + ["not asked"] * 6)
         self.assertContains(page, "What to do:")
         self.assertContains(page, "scopes cannot be added")
+
+    def test_after_a_refusal_nothing_is_asked_and_nothing_has_passed(self) -> None:
+        with platform_context():
+            ApiKey.objects.update(revoked_at=timezone.now())
+        by_key = self.ask(f"key:{self.key.pk}").context["checks"]
+        member = make_member(self.account, MemberRole.MEMBER)
+        User.objects.filter(pk=member.user.pk).update(is_active=False)
+        by_member = self.ask(f"member:{member.pk}").context["checks"]
+
+        for checks, many in ((by_key, 11), (by_member, 8)):
+            states = [check.state for check in checks]
+            self.assertEqual(states, ["refused"] + ["not asked"] * (many - 1))
+        titles = [check.title for check in by_key]
+        with platform_context():
+            ApiKey.objects.update(revoked_at=None)
+        passed = self.ask(f"key:{self.key.pk}").context["checks"]
+        self.assertEqual([check.title for check in passed], titles)
 
     def test_what_is_left_is_shown_where_all_passes(self) -> None:
         page = self.ask(f"key:{self.key.pk}")

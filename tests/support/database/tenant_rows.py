@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import models
 from django.utils import timezone
 
-from accounts.models import Account, AttemptRate
+from accounts.models import Account, AttemptRate, SentForm
 from accounts.tenancy.context import TenantModel, platform_context
 from salient.ids import uuid7
 from sessions_app.models import AccountErasure, ServerProcess
@@ -85,6 +85,7 @@ def make_tenant(slug: str) -> Rows:
     # It belongs to no account.
     made += [ServerProcess.objects.create(pid=1)]
     made += [AttemptRate.objects.create(subject=str(account.pk), arrival=timezone.now())]
+    made += [SentForm.objects.create(pk=account.pk, leads_to="/admin/", said="")]
     chat = make_saved_chat(instance)
     made += [chat, make_saved_chat_run(chat, config_version=version)]
     made += [
