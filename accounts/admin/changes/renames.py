@@ -17,6 +17,7 @@ from django.urls import URLPattern, path
 from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.formatting import row_address
 from accounts.models import FormerSlug
+from accounts.models.slugs import is_slug
 from salient.api.problems import Problem
 
 MOST_CHARACTERS = 63
@@ -90,7 +91,7 @@ class RenamableAdmin[M: Model](PlatformModelAdmin[M]):
         return redirect(row_address(row))
 
     def _released(self, request: HttpRequest, row: M, slug: str) -> HttpResponse:
-        if self.release(row, slug):
+        if is_slug(slug) and self.release(row, slug):
             text = f"“{slug}” leads here no more."
             self.message_user(request, text, messages.SUCCESS)
         return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_rename", row.pk)
