@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.html import escape
 
+from accounts.admin.base import PlatformModelAdmin
 from accounts.members.support_access import open_access
 from accounts.models import (
     AccountLimits,
@@ -74,7 +75,7 @@ class EmptyTests(TestCase):
                 words: Any = page
                 if model is not Message:
                     self.assertContains(answer, escape(words.nothing_yet))
-                self.assertNotEqual(words.nothing_yet, "Nothing here yet.")
+                self.assertNotEqual(words.nothing_yet, PlatformModelAdmin.nothing_yet, "set it")
                 empty += 1
         self.assertGreater(empty, 15)
 
@@ -145,6 +146,8 @@ class EveryPageTests(TestCase):
             for path, status in pages.items():
                 with self.subTest(path=path):
                     self.assertEqual(self.get(path).status_code, status)
+            if not admin.site._registry[model].search_fields:
+                continue
             with self.subTest(search=model):
                 # Where it may be a text of people, it is sealed first.
                 query = {"q": "no-such-thing"}
