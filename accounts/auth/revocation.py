@@ -88,7 +88,7 @@ class TimeOver(Interrupted):
     code = "time_limit"
 
     def __init__(self) -> None:
-        super().__init__("The answer took longer than one may take.")
+        super().__init__("The answer took longer than the server allows.")
 
 
 class ServerStopping(Interrupted):
@@ -100,7 +100,7 @@ class ServerStopping(Interrupted):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "server_stopping"
 
-    def __init__(self, detail: str = "The server stops; what came until now is stored.") -> None:
+    def __init__(self, detail: str = "The server stops; the received part is stored.") -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
 
 

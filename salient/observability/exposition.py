@@ -22,7 +22,7 @@ class _Stored(Collector):
     def collect(self) -> Iterator[Metric]:
         up = 0 if self._figures is None else 1
         yield GaugeMetricFamily(
-            "salient_database_up", "1 where the database gave its figures in time.", value=up
+            "salient_database_up", "1 if the database returned its figures in time.", value=up
         )
         for figure in self._figures or ():
             family = GaugeMetricFamily(f"salient_{figure.name}", figure.help, labels=figure.labels)

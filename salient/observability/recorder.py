@@ -79,7 +79,7 @@ class Recorder:
             buckets=TURN_BUCKETS, registry=REGISTRY,
         )  # fmt: skip
         self._first_token_seconds = Histogram(
-            "salient_first_token_seconds", "From the call of a model to the first that it sends.",
+            "salient_first_token_seconds", "From the call of a model to its first token.",
             buckets=TOKEN_BUCKETS, registry=REGISTRY,
         )  # fmt: skip
         self.running_requests = _gauge("requests_running", "Requests under way.")

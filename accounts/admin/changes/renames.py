@@ -86,12 +86,12 @@ class RenamableAdmin[M: Model](PlatformModelAdmin[M]):
         )
 
     def _renamed(self, request: HttpRequest, row: M, slug: str) -> HttpResponse:
-        text = f"The {self.renamed} is “{slug}” now. Old addresses lead to it."
+        text = f"The {self.renamed} is “{slug}” now. Old addresses redirect to it."
         self.message_user(request, text, messages.SUCCESS)
         return redirect(row_address(row))
 
     def _released(self, request: HttpRequest, row: M, slug: str) -> HttpResponse:
         if is_slug(slug) and self.release(row, slug):
-            text = f"“{slug}” leads here no more."
+            text = f"“{slug}” no longer redirects here."
             self.message_user(request, text, messages.SUCCESS)
         return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_rename", row.pk)
