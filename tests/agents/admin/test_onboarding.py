@@ -117,7 +117,7 @@ class OnboardingTests(TestCase):
             page = self.send(each)
             self.assertContains(page, f'value="{each["agent-name"]}"')
             self.assertContains(page, "Begin another customer")
-        self.assertContains(page, "Also begun: <a ")
+        self.assertContains(page, "Also started: <a ")
         page = self.client.get(NEW, {"begun": first["begun"]}, secure=True)
         self.assertContains(page, 'value="One"')
         self.assertNotContains(page, 'value="Two"')
