@@ -21,7 +21,7 @@ SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # The pip of Debian and Ubuntu as a file: no root is needed to fetch and run it.
 PIP_PACKAGE, CERTIFICATES_PACKAGE = "python3-pip-whl", "ca-certificates"
 OPENMP_PACKAGE = "libgomp1"
-NO_OPENMP = "the local model's runtime can not be loaded (on Debian: apt-get install libgomp1)"
+NO_OPENMP = "the local model's runtime cannot be loaded (on Debian: apt-get install libgomp1)"
 # One line of a .pth file: a library that is loaded is not looked for on the system again.
 LOAD_OPENMP = (
     "import ctypes, os, sys; file = os.path.join(sys.prefix, 'lib', 'libgomp.so.1'); "
@@ -135,7 +135,7 @@ def download_packages(packages: list[str]) -> Path:
         for package in folder.glob("*.deb"):
             run(["dpkg-deb", "-x", str(package), str(unpacked)], quiet=True)
     except subprocess.CalledProcessError as error:
-        raise Stop(f"apt can not fetch {' '.join(packages)}") from error
+        raise Stop(f"apt cannot fetch {' '.join(packages)}") from error
     return unpacked
 
 
@@ -273,7 +273,7 @@ def check_port() -> None:
         reason = (error.strerror or str(error)).lower()
         of_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
         cure = "HOST is to be an address of this machine" if of_host else "Try make run PORT=8001"
-        raise Stop(f"{host}:{text} can not be used: {reason}. {cure}.") from error
+        raise Stop(f"{host}:{text} cannot be used: {reason}. {cure}.") from error
 
 
 # The locks

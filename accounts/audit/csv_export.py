@@ -82,9 +82,9 @@ class Right:
         """Return why the right has been lost, "" while it holds; inside the platform context."""
         user = User.objects.filter(pk=self.user_id).first()
         if user is None or not user.is_active or not user.is_staff:
-            return "who exported is no longer one of the staff"
+            return "the person who exports is no longer one of the staff"
         if not user.has_perm(self.permission):
-            return "who exported may no longer see these rows"
+            return "the person who exports may no longer see these rows"
         if self.texts_of is not None and support_access.current_access(user, self.texts_of) is None:
             return "the support access has ended"
         return ""

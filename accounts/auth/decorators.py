@@ -73,7 +73,7 @@ logger = logging.getLogger(__name__)
 # The scope of a route that every authenticated caller may use, except a publishable key.
 ANY: Final = "any"
 MISPLACED = (
-    "A key never stands in an address, where logs keep it. Rotate this one, and send keys "
+    "Never put a key into an address, because logs store addresses. Rotate this one, and send keys "
     "as “Authorization: Bearer sal_sk_…”."
 )
 # What any route may answer: its caller or its request is refused, or the server fails.
@@ -232,7 +232,7 @@ async def _authorize(request: ApiRequest, operation: Operation, kwargs: dict[str
 
 def _require_readable_body(request: HttpRequest, operation: Operation) -> None:
     if request.method in WITH_BODY and not is_plain(request):
-        raise UnsupportedMediaType("Send the body as it is: it is not unpacked here.")
+        raise UnsupportedMediaType("Send the body uncompressed: it is not decompressed here.")
     if request.method not in WITH_BODY or operation.body is None:
         # Some clients send an empty object with every request.
         if request.body.strip() not in {b"", b"{}"}:
@@ -264,12 +264,12 @@ def require_scope(caller: Caller, scope: str) -> None:
     elif scope in ACCOUNT_WIDE:
         require_whole_account(caller)
     elif scope in LIVE_ONLY and caller.is_test:
-        raise Forbidden("A key for tests does not change what other callers meet.")
+        raise Forbidden("A test key cannot change what affects other callers.")
 
 
 def require_whole_account(caller: Caller) -> None:
     if caller.is_test or caller.instance_ids:
-        raise Forbidden("A key for tests or for single agents does not change the whole account.")
+        raise Forbidden("A test key or a key for single agents cannot change the whole account.")
 
 
 def as_problem(error: Exception, path: str) -> Problem:

@@ -84,7 +84,7 @@ class TimeOver(Interrupted):
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     code = "time_limit"
-    detail = "The answer took longer than one may take."
+    detail = "The answer took longer than the server allows."
 
 
 class ServerStopping(Interrupted):
@@ -96,7 +96,7 @@ class ServerStopping(Interrupted):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "server_stopping"
 
-    def __init__(self, detail: str = "The server stops; what came until now is stored.") -> None:
+    def __init__(self, detail: str = "The server stops; the received part is stored.") -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
 
 

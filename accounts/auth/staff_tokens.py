@@ -30,7 +30,7 @@ PREFIX: Final = "sal_pt_"
 LIFETIME = timedelta(minutes=15)
 SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ})
 # Of one whose person may not use the playground any more; it was right once.
-ENDED = "The playground's token has ended with the access of its person."
+ENDED = "The playground's token ended when its person lost access."
 UNKNOWN = "The playground's token is unknown."
 _tokens = SignedTokens(
     PREFIX,

@@ -72,9 +72,9 @@ class Grantor:
     def require(self, key: ApiKey) -> None:
         """Raise ExceedsCaller unless the key has no more rights than the caller."""
         if beyond := sorted(set(key.scopes) - self.scopes):
-            raise ExceedsCaller(f"The caller lacks what the key may do: {', '.join(beyond)}.")
+            raise ExceedsCaller(f"The caller lacks these rights of the key: {', '.join(beyond)}.")
         if self.networks and not _are_within(key.networks, self.networks):
-            raise ExceedsCaller(f"The caller itself works from {', '.join(self.networks)} only.")
+            raise ExceedsCaller(f"The caller's own key works from {', '.join(self.networks)} only.")
         if self.earliest(key.expires_at) != key.expires_at:
             raise ExceedsCaller(f"The key must expire by {self.expires_at:%Y-%m-%dT%H:%M:%SZ}.")
 

@@ -43,8 +43,8 @@ class BudgetGranted(Problem):
 
     def __init__(self, granted: Decimal) -> None:
         super().__init__(
-            f"The platform has set this budget to {dollars(granted)} dollars: it may be lowered "
-            "and put back, not removed."
+            f"The platform has set this budget to {dollars(granted)} dollars: "
+            "you may lower and restore it, but not remove it."
         )
 
 

@@ -61,7 +61,7 @@ class TooManyTurns(Problem):
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"{limit} turns run at once already; try again when one has ended.",
+            f"{limit} turns are already running; try again when one has ended.",
             headers={"Retry-After": "1"},
             limit=limit,
         )

@@ -54,7 +54,7 @@ def _role_problems(database: Database) -> Iterator[str]:
         "SELECT rolname, rolcanlogin, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = ANY(%s)"
     )
     for role, *forbidden in database.rows(query, [list(ROLES)]):
-        words = ("may log in", "is a superuser", "passes row-level security by")
+        words = ("may log in", "is a superuser", "bypasses row-level security")
         for word, is_so in zip(words, forbidden, strict=True):
             if is_so:
                 yield f"the role {role} {word}"

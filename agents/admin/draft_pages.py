@@ -78,7 +78,7 @@ class DraftPages(InstancePage):
         shows by that.
         """
         if not form.is_valid():
-            return JsonResponse({"detail": "This cannot be kept."}, status=400)
+            return JsonResponse({"detail": "This cannot be saved."}, status=400)
         try:
             found = values.merged_into(form.cleaned_data["text"])
             draft = self._store(request, instance, found.text, form)

@@ -154,10 +154,10 @@ class Saving:
         if self.made:
             messages.success(self.request, f"Done: {', '.join(self.made)}.")
         if self.was_made:
-            text = f"There already, and left as it was: {', '.join(self.was_made)}."
+            text = f"Already there, and left unchanged: {', '.join(self.was_made)}."
             messages.warning(self.request, text)
         if not self.made and not self.was_made and not self.faults:
-            messages.warning(self.request, "Nothing was filled in that could be made.")
+            messages.warning(self.request, "Nothing was filled in that could be set up.")
 
     def _save(self, form: Part) -> None:
         waits = self.account is None and form.name != "account"

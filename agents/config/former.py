@@ -90,7 +90,7 @@ class _Reading:
         if isinstance(value, Mapping):
             yield from (((*path, key), inner) for key, inner in value.items())
         elif value is not None:
-            self._lose(path, "is no mapping")
+            self._lose(path, "is not a mapping")
 
     def _plain(self, path: KeyPath, value: Any) -> None:
         key = str(path[-1])
@@ -117,7 +117,7 @@ class _Reading:
                 for inner, part in value.items():
                     self._unknown((*path, inner), part)
             return
-        self._lose(path, "nothing here does this")
+        self._lose(path, "Salient has no such setting")
 
     def _number(self, key: str, path: KeyPath, value: Any) -> None:
         if key == "history_limit" and isinstance(value, int) and value > LONGEST_HISTORY:
@@ -138,7 +138,7 @@ class _Reading:
 
     def _model_name(self, path: KeyPath, value: Any, provider: str = "") -> None:
         if not isinstance(value, str):
-            self._lose(path, "is no text")
+            self._lose(path, "is not text")
         elif ":" in value.partition("/")[0]:
             self.made.content["model"] = value
         elif provider or "/" in value:
@@ -168,7 +168,7 @@ class _Reading:
         if isinstance(value, str):
             self.made.prompt = value
         else:
-            self._lose(path, "is no text")
+            self._lose(path, "is not text")
 
     def _prompt_file(self, path: KeyPath, value: Any) -> None:
         file = self.path.parent / str(value)

@@ -48,10 +48,10 @@ REFUSALS: Mapping[type[RunError], tuple[str, str]] = {
     ProviderAuth: ("did not accept the key", "Type in a key that works there, and save it."),
     UnknownModel: ("has no list of models at this address", NOT_OPENAI),
     ProviderProtocol: ("did not answer as OpenAI's API does", NOT_OPENAI),
-    ProviderRateLimited: ("takes no more calls at the moment", "Try again later."),
-    ProviderUnavailable: ("has a fault of its own", "Try again later, or ask who runs it."),
+    ProviderRateLimited: ("accepts no more calls at the moment", "Try again later."),
+    ProviderUnavailable: ("has an internal error", "Try again later, or ask who runs it."),
 }
-OTHERWISE = ("did not accept the question", NOT_OPENAI)
+OTHERWISE = ("did not accept the request", NOT_OPENAI)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ async def _ask(connection: Connection) -> ProbeResult:
         return _unsafe_or_endless(error, host)
     except (aiohttp.ClientError, OSError) as error:
         return _not_reached(error, host)
-    took = "took the key" if connection.key else "wants no key"
+    took = "accepted the key" if connection.key else "needs no key"
     models = "1 model" if count == 1 else f"{count} models"
     return ProbeResult(f"{host} was reached in {_since(began)}, {took} and lists {models}.")
 
@@ -125,7 +125,7 @@ def _count(fetched: Fetched) -> int:
 def _refused(error: RunError, reached: str, connection: Connection) -> ProbeResult:
     reason, advice = REFUSALS.get(type(error), OTHERWISE)
     if isinstance(error, ProviderAuth) and not connection.key:
-        reason = "wants a key, and none is stored"
+        reason = "needs a key, but none is stored"
     return ProbeResult(f"{reached} {reason}.", advice)
 
 
@@ -145,7 +145,7 @@ def _not_reached(error: Exception, host: str) -> ProbeResult:
         return ProbeResult(f"{host} did not answer within {LIMITS.seconds:.0f} s.", NOT_THERE)
     if isinstance(error, aiohttp.ClientSSLError):
         return ProbeResult(
-            f"{host} has no certificate that is trusted.", "Mend the certificate there."
+            f"{host} has no certificate that is trusted.", "Correct the certificate there."
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return ProbeResult(f"The name {host} is not known.", NOT_THERE)

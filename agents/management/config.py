@@ -159,9 +159,9 @@ class Apply(Verb):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("source", metavar="TREE|FILE", help="what config export has written")
         subject_argument(parser)
-        parser.add_argument("--note", default="", help="what changes and why; it is kept")
+        parser.add_argument("--note", default="", help="what changes and why; it is stored")
         parser.add_argument(
-            "--gate-reason", default="", metavar="WHY", help="publish past test chats that failed"
+            "--gate-reason", default="", metavar="WHY", help="publish although test chats failed"
         )
         super().add_arguments(parser)
 
@@ -227,10 +227,10 @@ class Export(Verb):
         parser.add_argument(
             "--effective",
             action="store_true",
-            help="write config.yaml and system_prompt.md with all that is in force",
+            help="write config.yaml and system_prompt.md with the whole configuration in force",
         )
         parser.add_argument(
-            "--force", action="store_true", help="overwrite files that say something else"
+            "--force", action="store_true", help="overwrite files with other content"
         )
         super().add_arguments(parser)
 

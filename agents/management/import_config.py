@@ -31,7 +31,7 @@ class Import(Verb):
             "--to", default="", metavar="TREE", help="write there, not to AGENT_CONFIG_DIR"
         )
         parser.add_argument(
-            "--force", action="store_true", help="overwrite files that say something else"
+            "--force", action="store_true", help="overwrite files with other content"
         )
         super().add_arguments(parser)
 

@@ -71,7 +71,7 @@ class OutputCheck:
         try:
             found = await _checked(self._wanted.schema, len(text), value)
         except TooMuchWork:
-            return "To hold it against the schema takes too much work."
+            return "Checking it against the schema takes too much work."
         return found and found[:LONGEST_PROBLEM]
 
 

@@ -38,7 +38,7 @@ CONNECTING = {
 
 
 class DatabaseProblem(Exception):
-    """The database can not be used as it is; the message is one line that says why."""
+    """The database cannot be used as it is; the message is one line that says why."""
 
 
 def is_unavailable(error: BaseException) -> bool:
@@ -107,7 +107,7 @@ def _explain_postgres(error: psycopg.Error) -> str | None:
     if isinstance(error, psycopg.OperationalError):
         text = str(error)
         advice = next((line for words, line in CONNECTING.items() if words in text), None)
-        return f"{_server()} can not be used: {advice or first_line(error)}"
+        return f"{_server()} cannot be used: {advice or first_line(error)}"
     return None
 
 

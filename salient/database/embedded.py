@@ -124,7 +124,7 @@ class EmbeddedServer:
     def start_failure(self, log: str) -> str:
         """Return why the server did not start, from its log."""
         if "No space left on device" in log:
-            return f"the embedded PostgreSQL can not start: the disk of {self.directory} is full"
+            return f"the embedded PostgreSQL cannot start: the disk of {self.directory} is full"
         reasons = re.findall(r"(?:FATAL|PANIC|ERROR|error): +(.+)", log)
         reason = reasons[-1] if reasons else "it gave no reason"
         return f"the embedded PostgreSQL does not start: {reason} (see {self.directory / 'log'})"

@@ -90,7 +90,7 @@ class SharedProcess:
             raise
         except OSError as error:
             self._leave()
-            raise SharedProcessError(f"{self.name} can not be used: {error}") from error
+            raise SharedProcessError(f"{self.name} cannot be used: {error}") from error
 
     def _become_user(self) -> None:
         path = self.directory / "users.lock"
@@ -152,7 +152,7 @@ class SharedProcess:
         )
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise SharedProcessError(f"{self.name} can not be started: {reason}")
+            raise SharedProcessError(f"{self.name} cannot be started: {reason}")
 
     def _error(self) -> str:
         return str(self._read_state().get("error", f"{self.name} ended: see {self.log_file}"))

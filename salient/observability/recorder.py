@@ -88,7 +88,7 @@ class Recorder:
             buckets=TURN_BUCKETS, registry=REGISTRY,
         )  # fmt: skip
         self._first_token_seconds = Histogram(
-            "salient_first_token_seconds", "From the call of a model to the first that it sends.",
+            "salient_first_token_seconds", "From the call of a model to its first token.",
             buckets=TOKEN_BUCKETS, registry=REGISTRY,
         )  # fmt: skip
         self.running_requests = _gauge("requests_running", "Requests under way.")
@@ -196,7 +196,7 @@ class _Stored(Collector):
     def collect(self) -> Iterator[Metric]:
         up = 0 if self._figures is None else 1
         yield GaugeMetricFamily(
-            "salient_database_up", "1 where the database gave its figures in time.", value=up
+            "salient_database_up", "1 if the database returned its figures in time.", value=up
         )
         for figure in self._figures or ():
             family = GaugeMetricFamily(f"salient_{figure.name}", figure.help, labels=figure.labels)

@@ -36,9 +36,9 @@ def unseal(sealed: str, *, bound_to: tuple[str, ...]) -> str:
     try:
         content = json.loads(_box().decrypt(sealed.encode()))
     except InvalidToken as error:
-        raise SecretUnreadable("no key of SECRET_ENCRYPTION_KEYS opens this secret") from error
+        raise SecretUnreadable("no key of SECRET_ENCRYPTION_KEYS decrypts this secret") from error
     if not hmac.compare_digest(json.dumps(content["for"]), json.dumps(list(bound_to))):
-        raise SecretUnreadable("this secret was sealed for something else")
+        raise SecretUnreadable("this secret was encrypted for something else")
     return str(content["text"])
 
 
@@ -47,7 +47,7 @@ def reseal(sealed: str) -> str:
     try:
         return _box().rotate(sealed.encode()).decode()
     except InvalidToken as error:
-        raise SecretUnreadable("no key of SECRET_ENCRYPTION_KEYS opens this secret") from error
+        raise SecretUnreadable("no key of SECRET_ENCRYPTION_KEYS decrypts this secret") from error
 
 
 def is_current(sealed: str) -> bool:
@@ -69,7 +69,7 @@ def reveal(concealed: str) -> str:
     try:
         return _travel_box().decrypt(concealed.encode()).decode()
     except InvalidToken as error:
-        raise SecretUnreadable("SECRET_KEY does not open this text") from error
+        raise SecretUnreadable("SECRET_KEY does not decrypt this text") from error
 
 
 def _travel_box() -> MultiFernet:

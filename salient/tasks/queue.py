@@ -44,7 +44,7 @@ def figures() -> Iterator[Figure]:
         counted[path.rpartition(".")[2], STATES[TaskResultStatus(status)]] += number
     yield Figure(
         "jobs",
-        "Runs of jobs: that wait, that run, and that ended within two days.",
+        "Runs of jobs: waiting, running, and ended within two days.",
         ("task", "state"),
         dict(counted),
     )

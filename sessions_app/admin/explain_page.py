@@ -72,7 +72,7 @@ class CallForm(forms.Form):
         try:
             return ip_address(text) if text else None
         except ValueError as error:
-            raise ValidationError("This is no IP address.") from error
+            raise ValidationError("This is not an IP address.") from error
 
     def clean(self) -> dict[str, Any]:
         """Ask for the address where the answer depends on it: a real call always has one."""

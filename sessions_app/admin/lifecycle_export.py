@@ -44,7 +44,9 @@ def download(request: HttpRequest, account: Account, user: User) -> HttpResponse
             return page.render() if isinstance(page, TemplateResponse) else page
         access = support_access.current_access(user, account.pk)
         if has_more_messages(account, MOST_MESSAGES):
-            messages.error(request, f"Too large to wait for: manage.py export_account {account}")
+            messages.error(
+                request, f"Too large to download: run manage.py export_account {account}"
+            )
             return redirect(back)
     reason = access.reason if access else ""
     with ExitStack() as stack:

@@ -65,7 +65,7 @@ class RequestList(KeysetChangeList):
 @admin.register(LLMRequest)
 class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
     menu_group, menu_place = "Conversations", 3
-    nothing_yet = "No agent was asked yet."
+    nothing_yet = "No agent has been called yet."
     filter_form = RequestFilters
     changelist_class = RequestList
     export_columns = csv_columns.REQUEST_COLUMNS

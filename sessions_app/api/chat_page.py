@@ -44,7 +44,7 @@ def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse
     if not may_see(request):
         if getattr(request.user, "is_auditor", False):
             # The log-in page would lead them back here.
-            raise PermissionDenied("An auditor changes nothing, and a conversation is stored.")
+            raise PermissionDenied("Auditors cannot chat: a conversation would be stored.")
         return redirect_to_login(request.get_full_path())
     agent = active_instance(account, instance)
     if agent is None:

@@ -46,7 +46,7 @@ def _sendable(message: str) -> str:
 
 def storable_text(text: str) -> str:
     if any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("the text holds a character that can not be stored")
+        raise ValueError("the text holds a character that cannot be stored")
     return text
 
 

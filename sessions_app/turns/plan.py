@@ -195,7 +195,7 @@ def draft_override(caller: Caller, instance: AgentInstance) -> Mapping[str, Any]
     try:
         return parse_layer(draft.text, PUBLISHED).content
     except ConfigError as error:
-        raise AgentMisconfigured(f"The draft can not be used: {error}") from error
+        raise AgentMisconfigured(f"The draft cannot be used: {error}") from error
 
 
 def check_size(asked: TurnInput, limits: Limits) -> None:

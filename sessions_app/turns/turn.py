@@ -206,7 +206,7 @@ async def begin(
 ) -> Turn | Replay:
     """Begin a turn for a call of the API, or find the answer that the caller's key had before."""
     if takes_no_turns():
-        raise ServerStopping("The server stops and takes no new message; send it again.")
+        raise ServerStopping("The server is stopping and takes no new message; send it again.")
     try:
         return await begin_new(caller, instance, asked, stream=stream, key=key)
     except KeyUsed:

@@ -45,7 +45,7 @@ class PortTests(TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertEqual(
             done.stderr,
-            f"salient: 127.0.0.1:{port} can not be used: address already in use. "
+            f"salient: 127.0.0.1:{port} cannot be used: address already in use. "
             "Try make run PORT=8001.\n",
         )
 
@@ -61,7 +61,7 @@ class PortTests(TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertEqual(
             done.stderr,
-            "salient: 192.0.2.1:8000 can not be used: cannot assign requested address. "
+            "salient: 192.0.2.1:8000 cannot be used: cannot assign requested address. "
             "HOST is to be an address of this machine.\n",
         )
 

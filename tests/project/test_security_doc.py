@@ -31,8 +31,8 @@ def names_of(path: Path) -> set[str]:
 
 class SecurityPageTests(SimpleTestCase):
     def setUp(self) -> None:
-        self.table = rows(PAGE, "#", "promise", "control", "kept by")
-        self.detours = rows(PAGE, "what staff might do", "what holds", "kept by")
+        self.table = rows(PAGE, "#", "promise", "control", "tested by")
+        self.detours = rows(PAGE, "what staff might do", "what prevents it", "tested by")
 
     def test_every_promise_has_one_row(self) -> None:
         self.assertEqual([row[0] for row in self.table], PROMISES)

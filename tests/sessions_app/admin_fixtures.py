@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.urls import reverse
-from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 import accounts.management.jobs
-from accounts.limits.budgets import set_budget
-from accounts.limits.quotas import set_limits
-from accounts.models import (
-    Account,
-    AccountLimits,
-    ApiKey,
-    AuditEntry,
-    Budget,
-    Invitation,
-    Membership,
-    SupportAccess,
-    User,
-    WebhookDelivery,
-    WebhookEndpoint,
-)
-from accounts.tenancy.context import tenant_context
-from agents.connections.connections import create_connection
-from agents.models import (
-    AgentInstance,
-    ConfigVersion,
-    ProviderConnection,
-)
-from sessions_app.models import (
-    AccountErasure,
-    Erasure,
-    LLMRequest,
-    Message,
-    MessageFeedback,
-    Profile,
-    SavedChat,
-    Session,
-)
-from tests.support.factories import (
-    make_account,
-    make_audit_entry,
-    make_config_version,
-    make_delivery,
-    make_erasure,
-    make_feedback,
-    make_instance,
-    make_key,
-    make_llm_request,
-    make_message,
-    make_profile,
-    make_saved_chat,
-    make_session,
-    make_support_access,
-    make_user,
-    make_webhook,
-)
+from accounts.models import Account, User
+from accounts.tenancy.context import platform_context
+from accounts.tenancy.roles import has_account
+from salient.ids import uuid7
+from sessions_app.models import AccountErasure
+from tests.support.factories import make_user
+from tests.support.isolation.accounts import make_owned
 
 
 def address(model: type[Model], page: str, *args: Any) -> str:
@@ -70,48 +26,18 @@ def address(model: type[Model], page: str, *args: Any) -> str:
 
 def make_one_of_each() -> dict[type[Model], Any]:
     """One more row of every registered model, each with an account of its own."""
-    account = make_account()
-    instance = make_instance(account)
-    version = make_config_version(instance)
-    session = make_session(instance)
-    request = make_llm_request(session, config_version=version)
-    message = make_message(session, llm_request=request, config_version=version)
-    user, owner = make_user(), make_user()
-    delivery = make_delivery(make_webhook(account))
-    with tenant_context(account.pk):
-        membership = Membership.objects.create(account=account, user=owner, role="owner")
-        invitation = Invitation.objects.create(
-            account=account,
-            email="new@example.com",
-            role="viewer",
-            token_hash=str(account.pk),
-            expires_at=timezone.now(),
-        )
-    return {
+    name = uuid7().hex
+    account = make_owned(name, name).account
+    with platform_context():
+        own = {
+            model: model._base_manager.filter(account=account).values_list("pk", flat=True)[0]
+            for model in admin.site._registry
+            if has_account(model)
+        }
+    return own | {
         Account: account.pk,
-        AccountLimits: set_limits(account, concurrent_turns=3).pk,
-        Budget: set_budget(account, period="day", limit=Decimal(1)).pk,
-        Membership: membership.pk,
-        Invitation: invitation.pk,
-        AgentInstance: instance.pk,
-        ConfigVersion: version.pk,
-        ApiKey: make_key(account)[0].pk,
-        Session: session.pk,
-        LLMRequest: request.pk,
-        Message: message.pk,
-        MessageFeedback: make_feedback(message).pk,
-        SavedChat: make_saved_chat(instance).pk,
-        AuditEntry: make_audit_entry(account).pk,
-        SupportAccess: make_support_access(account).pk,
-        Profile: make_profile(session).pk,
-        ProviderConnection: create_connection(
-            account.pk, name="own", base_url="https://models.example.com"
-        ).pk,
-        WebhookEndpoint: delivery.endpoint_id,
-        WebhookDelivery: delivery.pk,
-        Erasure: make_erasure(account).pk,
         AccountErasure: AccountErasure.objects.create(erased_id=account.pk, slug=account.slug).pk,
         DBTaskResult: accounts.management.jobs.forget_past_limits.enqueue().id,
-        User: user.pk,
-        Group: Group.objects.create(name=str(account.pk)).pk,
+        User: make_user().pk,
+        Group: Group.objects.create(name=name).pk,
     }

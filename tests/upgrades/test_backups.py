@@ -343,8 +343,8 @@ class BackupTests(BackupCase):
         middle = len(data) // 3
         for broken, reason in (
             (data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :], "it is damaged"),
-            (data[:middle], "no backup, or not whole"),
-            (b"not a tar at all", "no backup, or not whole"),
+            (data[:middle], "not a complete backup"),
+            (b"not a tar at all", "not a complete backup"),
         ):
             path.write_bytes(broken)
             with self.assertRaisesMessage(Refused, reason):

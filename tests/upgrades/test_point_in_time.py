@@ -1,4 +1,4 @@
-"""Back to any moment, by the settings and the order that docs/operations.md names."""
+"""Point-in-time recovery, by the settings and the order that docs/operations.md names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def documented(folder: Path) -> tuple[str, list[str], str]:
 
     In `folder` in the place of /backup.
     """
-    section = PAGE.read_text().partition("### Back to any moment")[2].partition("\n## ")[0]
+    section = PAGE.read_text().partition("### Point-in-time recovery")[2].partition("\n## ")[0]
     blocks = re.findall(r"(?:^ {8}.*\n)+", section, re.MULTILINE)
     [command] = re.findall(r"`(pg_basebackup [^`]+)`", section)
     placed = [part.replace("/backup", str(folder)) for part in (*blocks, command)]

@@ -17,6 +17,7 @@ from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.changes.links import row_to_change
 from accounts.admin.formatting import row_address
 from accounts.models import FormerSlug
+from accounts.models.slugs import is_slug
 from salient.api.problems import Problem
 
 MOST_CHARACTERS = 63
@@ -70,7 +71,7 @@ class RenamableAdmin[M: Model](PlatformModelAdmin[M]):
             except Problem as problem:
                 form.add_error("slug", problem.detail.removeprefix("slug: "))
             else:
-                text = f"The {self.renamed} is “{slug}” now. Old addresses lead to it."
+                text = f"The {self.renamed} is “{slug}” now. Old addresses redirect to it."
                 self.message_user(request, text, messages.SUCCESS)
                 return redirect(row_address(row))
         return self.render_page(
@@ -84,7 +85,7 @@ class RenamableAdmin[M: Model](PlatformModelAdmin[M]):
         )
 
     def _released(self, request: HttpRequest, row: M, slug: str) -> HttpResponse:
-        if self.release(row, slug):
-            text = f"“{slug}” leads here no more."
+        if is_slug(slug) and self.release(row, slug):
+            text = f"“{slug}” no longer redirects here."
             self.message_user(request, text, messages.SUCCESS)
         return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_rename", row.pk)

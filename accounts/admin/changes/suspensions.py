@@ -34,7 +34,7 @@ class ReasonForm(forms.Form):
         max_length=LONGEST_REASON,
         widget=forms.Textarea(attrs={"rows": 2, "cols": 60}),
         help_text="Staff read it wherever the state is shown, and the account in its audit log. "
-        "Who calls learns only that it is suspended.",
+        "Callers only learn that it is suspended.",
     )
 
     def clean_reason(self) -> str:

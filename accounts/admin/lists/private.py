@@ -24,7 +24,7 @@ from salient.ids import parse_uuid
 from salient.security.encryption import SecretUnreadable, conceal, reveal
 
 SEALED = "private"
-UNREADABLE = "What this address searches for cannot be read: search again."
+UNREADABLE = "The search in this address cannot be read: search again."
 # What every list looks for: whoever searches may type an e-mail address into any of them.
 SEARCHED = frozenset({SEARCH_VAR})
 # An address has a longest length; the form says where a text is longer.

@@ -60,7 +60,7 @@ class Command(ReportingCommand):
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         what = f"{report['email']}: {report['outcome']}, {report['role']} of {report['account']}."
         if not report["changed"]:
-            yield f"It would be so: {what} Nothing was changed."
+            yield f"This would be changed: {what} Nothing was changed."
             return
         yield self.style.SUCCESS(what)
         if "link" in report:

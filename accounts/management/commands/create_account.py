@@ -36,7 +36,7 @@ class Command(ReportingCommand):
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         slug = report["account"]
         if not report["created"]:
-            yield f"Account {slug} could be made; nothing was changed."
+            yield f"Account {slug} would be made; nothing was changed."
             return
         yield self.style.SUCCESS(f"Made account {slug} ({report['name']}).")
         yield f"Next: manage.py create_instance {slug} INSTANCE, manage.py create_key {slug}"

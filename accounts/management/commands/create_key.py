@@ -49,7 +49,9 @@ class Command(ReportingCommand):
 
     def add_bounds(self, parser: CommandParser) -> None:
         kind = parser.add_mutually_exclusive_group()
-        kind.add_argument("--test", action="store_true", help="answered by the script, for nothing")
+        kind.add_argument(
+            "--test", action="store_true", help="a test key, with free scripted answers"
+        )
         kind.add_argument(
             "--publishable",
             action="store_true",
@@ -85,7 +87,7 @@ class Command(ReportingCommand):
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         if not report["created"]:
-            yield f"A key for {report['account']} could be made; nothing was changed."
+            yield f"A key for {report['account']} would be made; nothing was changed."
             return
         yield self.style.SUCCESS(f"Made API key “{report['name']}” for {report['account']}.")
         yield f"It may: {', '.join(report['scopes'])}. Expires: {report['expires_at'] or 'never'}."

@@ -47,7 +47,7 @@ class Command(ReportingCommand):
             yield self.style.SUCCESS(f"Removed {who} from {report['account']}.")
             yield "Every server refuses them within 5 seconds."
         else:
-            yield f"{who} could be removed from {report['account']}; nothing was changed."
+            yield f"{who} would be removed from {report['account']}; nothing was changed."
 
 
 def find_member(account: Account, email: str) -> Membership:

@@ -65,7 +65,7 @@ class Command(ReportingCommand):
             yield (
                 f"The account's slug is {slug} now."
                 if report["changed"]
-                else f"Account {slug} could be renamed to {report['wanted']}; nothing was changed."
+                else f"Account {slug} would be renamed to {report['wanted']}; nothing was changed."
             )
         yield from former_lines(report["former"], slug, "account")
         if report["config_folder"] != report["account"]:

@@ -28,7 +28,7 @@ class Command(ReportingCommand):
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         if not report["revoked"]:
-            yield f"Key {report['key_id']} could be revoked; nothing was changed."
+            yield f"Key {report['key_id']} would be revoked; nothing was changed."
             return
         done = f"Revoked key {report['key_id']} of {report['account']}."
         yield self.style.SUCCESS(done)

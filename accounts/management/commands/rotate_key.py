@@ -55,7 +55,7 @@ class Command(ReportingCommand):
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         if not report["rotated"]:
-            yield f"Key {report['old_key_id']} could be rotated; nothing was changed."
+            yield f"Key {report['old_key_id']} would be rotated; nothing was changed."
             return
         yield self.style.SUCCESS(f"Rotated API key “{report['name']}” of {report['account']}.")
         yield f"The old one ends {report['old_key_expires_at']}."

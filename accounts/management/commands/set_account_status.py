@@ -45,4 +45,4 @@ class Command(ReportingCommand):
         elif report["before"] == status:
             yield f"Account {name} is {status} already; nothing was changed."
         else:
-            yield f"Account {name} could be made {status}; nothing was changed."
+            yield f"Account {name} would be made {status}; nothing was changed."

@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        text = "Tell what is wrong in the files; exit code 1 when anything is."
+        text = "Check the files; exit code 1 when anything is wrong."
         checking = actions.add_parser("check", help=text, description=text)
         checking.add_argument(
             "subject", nargs="?", default="", metavar="ACCOUNT[/INSTANCE]", help="Only these."

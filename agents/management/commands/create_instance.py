@@ -91,7 +91,7 @@ class Command(ReportingCommand):
         name = f"{report['account']}/{report['instance']}"
         files = ", ".join(report["files_written"]) or "nothing new"
         if not report["created"]:
-            yield f"Agent {name} could be made; nothing was changed."
+            yield f"Agent {name} would be made; nothing was changed."
             yield f"Files in {report['folder']}: {files}"
             return
         yield self.style.SUCCESS(f"Made agent {name} ({report['display_name']}).")

@@ -77,7 +77,7 @@ class Command(ReportingCommand):
             yield (
                 f"The agent is {agent} now."
                 if report["changed"]
-                else f"Agent {agent} could be renamed to {report['wanted']}; nothing was changed."
+                else f"Agent {agent} would be renamed to {report['wanted']}; nothing was changed."
             )
         yield from former_lines(report["former"], agent, "agent")
         yield f"Its configuration files lie in {report['config_folder']}/."

@@ -14,8 +14,8 @@ from salient.management.base import Refused, ReportingCommand
 
 class Command(ReportingCommand):
     help = (
-        "Seal every stored secret under the first key of SECRET_ENCRYPTION_KEYS. Put a new key in "
-        "front, restart, run this, and only then take the old key away."
+        "Encrypt every stored secret again with the first key of SECRET_ENCRYPTION_KEYS. Put a new "
+        "key first, restart, run this, and only then remove the old key."
     )
 
     def report(self, **options: Any) -> Mapping[str, Any]:
@@ -24,11 +24,11 @@ class Command(ReportingCommand):
         reseal_secrets(rotation, write=write)
         if rotation.unreadable:
             raise Refused(
-                f"No key opens these, so set their keys anew: {', '.join(rotation.unreadable)}. "
-                f"Sealed anew: {rotation.resealed}; current: {rotation.current}."
+                f"No key decrypts these, so set them again: {', '.join(rotation.unreadable)}. "
+                f"Encrypted again: {rotation.resealed}; current: {rotation.current}."
             )
         return asdict(rotation) | {"dry_run": options["dry_run"]}
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
-        would = "Would be sealed anew" if report["dry_run"] else "Sealed anew"
+        would = "Would be encrypted again" if report["dry_run"] else "Encrypted again"
         yield f"{would}: {report['resealed']}. Under the first key already: {report['current']}."

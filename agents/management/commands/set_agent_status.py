@@ -49,4 +49,4 @@ class Command(ReportingCommand):
         elif report["before"] == status:
             yield f"Agent {name} is {status} already; nothing was changed."
         else:
-            yield f"Agent {name} could be made {status}; nothing was changed."
+            yield f"Agent {name} would be made {status}; nothing was changed."

@@ -64,7 +64,7 @@ class Command(ReportingCommand):
         if report["changed"]:
             yield self.style.SUCCESS(f"{name} was {done}.")
         elif done != "shown":
-            yield f"{name} could be {done}; nothing was changed."
+            yield f"{name} would be {done}; nothing was changed."
         hint = f" (ends with {report['key_hint']})" if report["key_hint"] else ""
         key = f"with a key{hint}" if report["has_key"] else "without a key"
         if done != "deleted":
@@ -78,7 +78,7 @@ def read_key(path: str | None) -> str | None:
     try:
         text = sys.stdin.read() if path == STDIN else Path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise Refused(f"--key-file {path}: {reason.lower()}.") from error
     if not text.strip():
         raise Refused(f"--key-file {path}: there is no key in it; --no-key removes one.")

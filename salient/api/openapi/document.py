@@ -131,7 +131,7 @@ class _Writer:
             if f"{{{name}}}" not in self._prefix:
                 yield path_parameter(name)
         for name in each.operation.headers:
-            yield {"$ref": f"#/components/parameters/{name}"}
+            yield {"$ref": f"#/components/parameters/{REQUEST_HEADERS[name]['name']}"}
         if each.operation.query is None or each.reads_body:
             return
         shape = self.components.resolved(each.operation.query, "in")

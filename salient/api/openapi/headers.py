@@ -20,7 +20,7 @@ def _number(description: str) -> dict[str, Any]:
 
 _REQUEST_HEADERS = {
     "Idempotency-Key": _text(
-        "The same key and the same message get the same answer again, and no second turn.",
+        "A repeated call with this key gets the stored answer and starts no second turn.",
         minLength=1,
         maxLength=255,
         pattern="^[ -~]+$",
@@ -37,12 +37,12 @@ REQUEST_HEADERS: dict[str, dict[str, Any]] = {
     for name, described in _REQUEST_HEADERS.items()
 }
 ANSWER_HEADERS: dict[str, dict[str, Any]] = {
-    "X-Request-Id": _text("What the server's log calls the request."),
+    "X-Request-Id": _text("The id of the request in the server's log."),
     "RateLimit": _text('What is left of the quota that ends first: `"key";r=12;t=48`.'),
     "RateLimit-Policy": _text('The quotas that hold for this call: `"key";q=600;w=60`.'),
     "x-ratelimit-limit-requests": _number("How many requests that quota allows."),
     "x-ratelimit-remaining-requests": _number("How many requests are left of it."),
-    "x-ratelimit-reset-requests": _text("After how long it is whole again: `48s`."),
+    "x-ratelimit-reset-requests": _text("When the whole quota is available again: `48s`."),
     "x-should-retry": _text(
         "`false`: the same call fails again, so OpenAI's SDKs do not repeat it.", const="false"
     ),
@@ -50,7 +50,7 @@ ANSWER_HEADERS: dict[str, dict[str, Any]] = {
     "ETag": _text("The version of what is shown; `If-Match` and `If-None-Match` name it."),
     "Content-Disposition": _text("The name of the file."),
     "Idempotency-Replayed": _text(
-        "`true`: this is the answer that the key had before, and no second turn.", const="true"
+        "`true`: this is the stored answer of the key; no second turn was started.", const="true"
     ),
     "X-Vercel-AI-UI-Message-Stream": _text("`v1`: the version of the stream's protocol."),
     "Salient-Turn": _text("The turn whose events a stream has."),

@@ -60,7 +60,7 @@ def require_whole(alias: str) -> None:
     """Raise CommandError for a database that stands in the middle of the former migrations."""
     if where := half_migrated(alias):
         raise CommandError(
-            f"This database stands in the middle of the former migrations ({where}); "
+            f"This database has only some of the former migrations ({where}); "
             "nothing was changed. Run “manage.py migrate” of commit "
             f"{LAST_OF_FORMER_MIGRATIONS} first, then this one again."
         )

@@ -25,9 +25,7 @@ class Command(ReportingCommand):
         parser.add_argument(
             "--check", action="store_true", help="restore into a scratch database that is dropped"
         )
-        parser.add_argument(
-            "--replace", action="store_true", help="drop first what stands in the database"
-        )
+        parser.add_argument("--replace", action="store_true", help="drop the existing tables first")
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         if options["check"] and (options["replace"] or options["dry_run"]):

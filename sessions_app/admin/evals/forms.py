@@ -66,7 +66,7 @@ class SavedChatForm(forms.ModelForm[SavedChat]):
         cleaned = super().clean() or self.cleaned_data
         turns = list(self._turns(cleaned))
         if not turns and not self.errors:
-            self.add_error("message_1", "Say at least one thing.")
+            self.add_error("message_1", "Write at least one message.")
         self.instance.messages = [message for message, _, _ in turns]
         better = [text for _, text, _ in turns]
         self.instance.better_answers = better if any(better) else []
@@ -85,7 +85,7 @@ class SavedChatForm(forms.ModelForm[SavedChat]):
                 self._check(number, message, [*contains, *excludes])
                 yield message, better, {"contains": contains, "excludes": excludes}
             elif better or contains or excludes:
-                self.add_error(f"message_{number}", "An answer needs something to answer.")
+                self.add_error(f"message_{number}", "An answer needs a user's message.")
 
     def _check(self, number: int, message: str, expected: list[str]) -> None:
         try:

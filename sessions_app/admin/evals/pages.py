@@ -175,7 +175,9 @@ class EvalPages:
         """Say where the better answer is, and lead to the draft or back to the conversation."""
         tests = reverse("admin:saved-chats", args=[answer.agent_instance_id])
         address = f"{tests}#chat-{chat.pk}"
-        text = "Your answer is the test chat {}, and is shown when the agent is next tested."
+        text = (
+            "Your answer was saved as the test chat {} and is shown when the agent is next tested."
+        )
         messages.success(request, format_html(text, link(address, chat.name)))
         if "edit" in request.POST and request.user.has_perm(CHANGE_AGENTS):
             return redirect("admin:instance-configuration", answer.agent_instance_id)
@@ -272,13 +274,13 @@ def _instance(pk: UUID) -> AgentInstance:
 def _playground_refusal(request: HttpRequest, instance: AgentInstance) -> str:
     """Return why this person cannot talk to the agent in the playground; "" when they can."""
     if instance.account.status != AccountStatus.ACTIVE:
-        return f"The account is {instance.account.status}, so its agents answer nobody."
+        return f"The account is {instance.account.status}, so its agents do not answer."
     if instance.suspended_reason:
         return f"The agent is suspended: {instance.suspended_reason}"
     if instance.status != InstanceStatus.ACTIVE:
         return f"The agent is {instance.status}: activate it first."
     if not may_play(request.user):
-        return "A turn is real and costs the account: only staff who may change agents take one."
+        return "Each turn costs the account money: only staff who may change agents start one."
     return ""
 
 

@@ -40,7 +40,10 @@ class Command(ReportingCommand):
         steps.add_argument("--undo", action="store_true", help="give the old tables their place")
         steps.add_argument("--finish", action="store_true", help="drop the old tables, for good")
         parser.add_argument(
-            "--owner", default="", metavar="ACCOUNT/AGENT", help="who gets what has no owner"
+            "--owner",
+            default="",
+            metavar="ACCOUNT/AGENT",
+            help="the agent of rows without an owner",
         )
         parser.add_argument(
             "--map",
@@ -48,7 +51,7 @@ class Command(ReportingCommand):
             default=[],
             dest="mapped",
             metavar="TABLE.COLUMN:OLD=NEW",
-            help="what becomes of a role, a status, a tier or a slug",
+            help="replaces an unknown role, status, tier or slug",
         )
         parser.add_argument(
             "--zone", default="", help="the time zone of timestamps that have none: UTC"
@@ -92,7 +95,7 @@ class Command(ReportingCommand):
         if "faults" in report:
             yield from _checked(report)
         elif report.get("undone"):
-            yield "The old tables have their place again; what the adoption made is gone."
+            yield "The old tables are back in place; everything that the adoption made is removed."
         elif "tables" in report:
             yield from _compared(report)
         elif report.get("revision") is None:
@@ -110,7 +113,7 @@ def _checked(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"adopt takes some {report['estimated_seconds']} s; the old application works meanwhile"
     yield from (f"- {note}" for note in report["notes"])
     if report["faults"]:
-        yield "In the way (nothing was changed):"
+        yield "Problems (nothing was changed):"
         yield from (f"- {fault}" for fault in report["faults"])
     else:
         yield "Nothing stands in the way."

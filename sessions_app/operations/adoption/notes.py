@@ -1,4 +1,4 @@
-"""What an adoption does with what is odd and in nobody's way, and who gets what has no owner."""
+"""What an adoption does with odd values, and which agent gets rows without an owner."""
 
 from __future__ import annotations
 

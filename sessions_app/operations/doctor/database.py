@@ -96,7 +96,7 @@ def _row_level_security() -> Iterator[Finding]:
             "Stop serving. manage.py database_roles names the policies that are missing.",
         )
     if not seen:
-        yield ok(f"a stranger reads none of the {len(filled)} tables that have rows")
+        yield ok(f"an unknown account can read none of the {len(filled)} tables with rows")
 
 
 def _with_rows_of_others(tables: list[str], account_id: UUID) -> list[str]:
@@ -166,7 +166,7 @@ def _disk() -> Iterator[Finding]:
 
 def _size() -> Iterator[Finding]:
     [(size,)] = _rows("SELECT pg_database_size(current_database())")
-    yield ok(f"{size / GIGABYTE:.2f} GB; the disk of its machine is looked at there")
+    yield ok(f"{size / GIGABYTE:.2f} GB; check the disk on the database's machine")
 
 
 SUBJECTS = (

@@ -38,7 +38,7 @@ def _side_by_side(looks: Mapping[str, Look]) -> Iterator[Finding]:
     pool.shutdown(wait=False, cancel_futures=True)
     for name, future in futures.items():
         if not future.done() or future.cancelled():
-            yield warning(f"{name} was not looked at in time", "Run it again.")
+            yield warning(f"{name} was not checked in time", "Run it again.")
         elif (error := future.exception()) is not None:
             yield fault(f"{name}: {error}")
         else:

@@ -54,4 +54,4 @@ def look(subject: Subject) -> list[Finding]:
     except Exception as error:
         logger.debug("The subject %s failed", subject.name, exc_info=True)
         reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
-        return [fault(f"could not be looked at: {type(error).__name__}: {reason}")]
+        return [fault(f"could not be checked: {type(error).__name__}: {reason}")]

@@ -48,7 +48,7 @@ def _pepper() -> Iterator[Finding]:
             "Set API_KEY_PEPPER to the value that SECRET_KEY has now, and change SECRET_KEY.",
         )
     else:
-        yield ok(f"{text}; where all are refused, it was changed")
+        yield ok(f"{text}; if all are refused, the pepper was changed")
 
 
 SUBJECTS = (

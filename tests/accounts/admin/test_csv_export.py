@@ -181,9 +181,9 @@ class PageTests(TestCase):
     async def test_it_ends_with_the_right_to_it_and_says_so(self) -> None:
         me = User.objects.filter(pk=self.boss.pk)
         for values, reason in (
-            ({"is_superuser": False}, "who exported may no longer see these rows"),
-            ({"is_staff": False}, "who exported is no longer one of the staff"),
-            ({"is_active": False}, "who exported is no longer one of the staff"),
+            ({"is_superuser": False}, "the person who exports may no longer see these rows"),
+            ({"is_staff": False}, "the person who exports is no longer one of the staff"),
+            ({"is_active": False}, "the person who exports is no longer one of the staff"),
         ):
             with self.subTest(values):
                 self.assert_cut(await self.cut_after_one(lambda v=values: me.update(**v)), reason)

@@ -134,7 +134,7 @@ class SetAccountStatusTests(TestCase):
         self.assertFalse(run_json("set_account_status", "acme", "suspend", "--dry-run")["changed"])
         self.assertFalse(run_json("set_account_status", "acme", "reactivate")["changed"])
         self.assertEqual(self.status(), AccountStatus.ACTIVE)
-        self.assertIn("could be made", run("set_account_status", "acme", "suspend", "--dry-run"))
+        self.assertIn("would be made", run("set_account_status", "acme", "suspend", "--dry-run"))
         self.assertIn("already", run("set_account_status", "acme", "reactivate"))
 
     def test_an_unknown_account_is_named(self) -> None:

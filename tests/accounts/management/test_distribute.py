@@ -140,7 +140,7 @@ class WorkerTests(TestCase):
 
 
 class AppliedTests(TestCase):
-    """All of the plan but the distribution itself, on tables that have rows."""
+    """All of the plan but the distribution itself, on tables with rows."""
 
     def setUp(self) -> None:
         self.acme, self.other = make_tenant("acme"), make_tenant("other")

@@ -93,7 +93,7 @@ class RemoveTests(TestCase):
     def test_a_dry_run_removes_nobody(self) -> None:
         self.assertFalse(report("remove_member", "acme", "bob@a.example", "--dry-run")["removed"])
         self.assertIn(
-            "could be removed", lines("remove_member", "acme", "bob@a.example", "--dry-run")
+            "would be removed", lines("remove_member", "acme", "bob@a.example", "--dry-run")
         )
         self.assertEqual(len(roles_in(self.acme)), 2)
 

@@ -156,7 +156,7 @@ class CommandTests(TestCase):
                 "budgets: row-level security is off",
             ),
             ("ALTER ROLE salient_tenant LOGIN", "the role salient_tenant may log in"),
-            ("ALTER ROLE salient_platform BYPASSRLS", "passes row-level security by"),
+            ("ALTER ROLE salient_platform BYPASSRLS", "bypasses row-level security"),
             ("DROP FUNCTION app_find_account(text)", "app_find_account()"),
             (f"GRANT CONNECT ON DATABASE {here} TO PUBLIC", "every login of this server may"),
             (f"GRANT TEMPORARY ON DATABASE {here} TO PUBLIC", "every login may make temporary"),

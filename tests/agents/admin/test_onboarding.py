@@ -79,7 +79,7 @@ class OnboardingTests(TestCase):
 
     def test_parts_are_made_in_any_order_and_what_waits_is_kept(self) -> None:
         page = self.send({"budget-limit": "20", "agent-system_prompt": "Be a pirate."})
-        self.assertContains(page, "Nothing was filled in that could be made.")
+        self.assertContains(page, "Nothing was filled in that could be set up.")
         self.assertContains(self.get(), 'value="20"')
         self.assertContains(self.get(), "Be a pirate.")
 
@@ -102,7 +102,7 @@ class OnboardingTests(TestCase):
         stale = ALL | {"budget-limit": "999", "owner-email": "other@walkers.example"}
         page = self.send(stale, account)
         self.assertContains(
-            page, "There already, and left as it was: account, agent, owner, API key, budget."
+            page, "Already there, and left unchanged: account, agent, owner, API key, budget."
         )
         self.assertNotContains(page, "Done:")
         with platform_context():
@@ -117,7 +117,7 @@ class OnboardingTests(TestCase):
             page = self.send(each)
             self.assertContains(page, f'value="{each["agent-name"]}"')
             self.assertContains(page, "Begin another customer")
-        self.assertContains(page, "Also begun: <a ")
+        self.assertContains(page, "Also started: <a ")
         page = self.client.get(NEW, {"begun": first["begun"]}, secure=True)
         self.assertContains(page, 'value="One"')
         self.assertNotContains(page, 'value="Two"')

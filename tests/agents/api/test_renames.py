@@ -466,7 +466,7 @@ class ServiceTests(RenameCase):
             return out.getvalue()
 
         tried = lines("rename_account", "acme", "zenith", "--dry-run")
-        self.assertIn("Account acme could be renamed to zenith; nothing was changed.", tried)
+        self.assertIn("Account acme would be renamed to zenith; nothing was changed.", tried)
         self.assertIn(
             "The account's slug is zenith now.", lines("rename_account", "acme", "zenith")
         )
@@ -474,7 +474,7 @@ class ServiceTests(RenameCase):
             "The former slug acme leads to zenith until", lines("rename_account", "zenith")
         )
         tried = lines("rename_agent", "zenith", "bot", "helper", "--dry-run")
-        self.assertIn("Agent zenith/bot could be renamed to helper; nothing was changed.", tried)
+        self.assertIn("Agent zenith/bot would be renamed to helper; nothing was changed.", tried)
         self.assertIn("No former slug leads to agent zenith/bot.", tried)
         done = lines("rename_agent", "zenith", "bot", "helper")
         self.assertIn("The agent is zenith/helper now.", done)

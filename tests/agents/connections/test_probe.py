@@ -80,7 +80,9 @@ class TrialTests(SimpleTestCase):
 
         self.assertTrue(result.is_good)
         self.assertRegex(
-            str(result), r"^127\.0\.0\.1:\d+ was reached in \d+ ms, took the key and lists 2 models"
+            str(result),
+            r"^127\.0\.0\.1:\d+ was reached in \d+ ms, "
+            "accepted the key and lists 2 models",
         )
 
     async def test_the_stored_key_is_sent_and_none_where_there_is_none(self) -> None:
@@ -89,18 +91,18 @@ class TrialTests(SimpleTestCase):
             await sync_to_async(probe_connection)(connection(url))
             result = await sync_to_async(probe_connection)(connection(url, ""))
         self.assertEqual([sent for _, sent in server.requests], [f"Bearer {KEY}", None])
-        self.assertIn("wants no key", result.text)
+        self.assertIn("needs no key", result.text)
 
     async def test_what_the_server_says_is_mapped_and_never_repeated(self) -> None:
         echo = {"error": {"message": f"canary: no such key {KEY}"}}
         for status, answer, key, message in (
             (401, echo, KEY, "did not accept the key"),
             (403, echo, KEY, "did not accept the key"),
-            (401, echo, "", "wants a key, and none is stored"),
+            (401, echo, "", "needs a key, but none is stored"),
             (404, echo, KEY, "has no list of models at this address"),
-            (429, echo, KEY, "takes no more calls"),
-            (503, echo, KEY, "has a fault of its own"),
-            (400, echo, KEY, "did not accept the question"),
+            (429, echo, KEY, "accepts no more calls"),
+            (503, echo, KEY, "has an internal error"),
+            (400, echo, KEY, "did not accept the request"),
             (307, echo, KEY, "did not answer as OpenAI's API does"),
             (200, echo, KEY, "did not answer as OpenAI's API does"),
             (200, {"data": "canary"}, KEY, "did not answer as OpenAI's API does"),
@@ -176,7 +178,7 @@ class PageTests(TestCase):
             answer = await self.async_client.post(
                 reverse("admin:connection-test", args=[row.pk]), follow=True
             )
-        self.assertContains(answer, "took the key and lists 2 models")
+        self.assertContains(answer, "accepted the key and lists 2 models")
         self.assertNotContains(answer, "canary")
 
     def test_who_may_not_change_it_has_no_button_and_no_test(self) -> None:

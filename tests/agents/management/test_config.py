@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from agents import config
 from agents.config.layers import leaves
 from agents.config.schema import code_defaults
+from agents.runtime.tools import tool_names
 from tests.support.config_files import ConfigFiles
 from tests.support.shipped import copy_agent_configs
 
@@ -171,3 +172,9 @@ class DocumentationTests(ConfigFiles):
                 documented = rows[key].strip("`")
                 self.assertEqual(yaml.safe_load(documented), value)
         self.assertLessEqual(set(config.AgentConfig.model_fields), set(rows))
+
+    def test_every_tool_is_named(self) -> None:
+        text = (Path(settings.BASE_DIR) / "docs/configuration.md").read_text()
+        [named] = re.findall(r"^\| `tools` .*: ([^:|]+) \|$", text, re.MULTILINE)
+
+        self.assertEqual(re.findall(r"`(\w+)`", named), tool_names())

@@ -39,12 +39,12 @@ email:
 """
 LOST = [
     "config.yaml:1: agent_type: there is no type sales; the agent becomes simple_chat",
-    "config.yaml:5: description: nothing here does this",
-    "config.yaml:8: prompts.closing: nothing here does this",
-    "config.yaml:13: model_settings.top_p: nothing here does this",
+    "config.yaml:5: description: Salient has no such setting",
+    "config.yaml:8: prompts.closing: Salient has no such setting",
+    "config.yaml:13: model_settings.top_p: Salient has no such setting",
     "config.yaml:15: context_management.history_limit: 500 messages are more than 200, which it "
     "becomes",
-    "config.yaml:17: context_management.summarization.enabled: nothing here does this",
+    "config.yaml:17: context_management.summarization.enabled: Salient has no such setting",
     "config.yaml:19: tools.vector_search: there is no such tool",
     "config.yaml:23: tools.current_time.zone: this tool has no options",
     "config.yaml: temperature: must be less than or equal to 2, not 3",

@@ -106,7 +106,7 @@ class SharedProcessTests(TestCase):
 
     def test_a_directory_that_cannot_be_made_is_one_line(self) -> None:
         (self.directory.parent / "file").touch()
-        with self.assertRaisesRegex(SharedProcessError, "the sleeper can not be used"):
+        with self.assertRaisesRegex(SharedProcessError, "the sleeper cannot be used"):
             sleeper(self.directory.parent / "file" / "below").ensure()
 
 

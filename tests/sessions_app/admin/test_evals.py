@@ -258,8 +258,11 @@ class FormTests(EvalPagesFixtures, TestCase):
     def test_what_is_wrong_is_reported_at_its_field(self) -> None:
         self.chat(name="Reservation")
         for more, error in (
-            ({"message_1": ""}, "Say at least one thing."),
-            ({"message_1": "", "contains_1": "x"}, "An answer needs something to answer."),
+            ({"message_1": ""}, "Write at least one message."),
+            (
+                {"message_1": "", "contains_1": "x"},
+                "An answer needs a user's message.",
+            ),
             ({"message_2": "x" * 40_000}, "longer than 32768 bytes"),
             ({"contains_1": "x" * 600}, "Expect at most"),
             ({"name": "Reservation"}, "has a test chat of that name"),

@@ -71,7 +71,7 @@ class WhoMaySeeItTests(PageCase):
         with self.settings(DEMO=False):
             page = self.get()
 
-        self.assertContains(page, "An auditor changes nothing", status_code=403)
+        self.assertContains(page, "Auditors cannot chat", status_code=403)
 
     def test_what_is_not_there_or_not_active_is_the_same_404(self) -> None:
         with platform_context():

@@ -313,12 +313,12 @@ class DoctorTests(AgentFixtures, TestCase):
             mock.patch.object(
                 network,
                 "probe_connection",
-                return_value=mock.Mock(text="took the key", is_good=True),
+                return_value=mock.Mock(text="accepted the key", is_good=True),
             ) as probed,
         ):
             make_connection(self.account, name="gate")
             [found] = service.look(ALL["model servers"])
-        self.assertEqual(found.text, "acme's connection/gate: took the key")
+        self.assertEqual(found.text, "acme's connection/gate: accepted the key")
         self.assertEqual(probed.call_count, 1)
 
     def test_with_a_pepper_of_its_own_the_keys_are_well(self) -> None:
@@ -335,7 +335,9 @@ class DoctorTests(AgentFixtures, TestCase):
         called.assert_not_called()
         subjects = [line.split(maxsplit=1)[1].partition(":")[0] for line in lines]
         self.assertEqual({*ALL} - {*subjects}, {"model servers", "certificates"})
-        self.assertIn("ok      row-level security: a stranger reads none of", "\n".join(lines))
+        self.assertIn(
+            "ok      row-level security: an unknown account can read none of", "\n".join(lines)
+        )
 
 
 class IsolationTests(SimpleTestCase):
@@ -354,7 +356,7 @@ class IsolationTests(SimpleTestCase):
             found,
             [
                 ("database", "down"),
-                ("broken", "could not be looked at: ValueError: no"),
+                ("broken", "could not be checked: ValueError: no"),
                 ("left out", "schema, deep"),
             ],
         )
@@ -366,7 +368,7 @@ class IsolationTests(SimpleTestCase):
             [late, broken] = network._side_by_side(
                 {"slow": lambda: end.wait() and mock.Mock(), "broken": lambda: 1 / 0}  # type: ignore[dict-item, return-value]
             )
-        self.assertEqual(late.text, "slow was not looked at in time")
+        self.assertEqual(late.text, "slow was not checked in time")
         self.assertEqual(broken.text, "broken: division by zero")
 
     def test_an_address_that_a_tenant_chose_must_be_public(self) -> None:

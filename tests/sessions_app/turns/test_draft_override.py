@@ -215,7 +215,7 @@ class RightsTests(PlaygroundFixtures, TestCase):
         body = await ApiClient().post(self.path("chat"), {"message": "hi", "token": token})
 
         self.assertEqual(address.status, 400)
-        self.assertIn("never stands in an address", address.json()["detail"])
+        self.assertIn("Never put a key into an address", address.json()["detail"])
         self.assertEqual((cookie.status, body.status), (401, 401))
 
     async def test_a_suspended_account_says_so(self) -> None:

@@ -300,7 +300,7 @@ class RunningAgentTests(Cutting, TestCase):
         async with asyncio.timeout(10):
             while not (await sync_to_async(counts)())[2]:  # noqa: ASYNC110 - the row is the event
                 await asyncio.sleep(0.01)
-        # Sealed anew, as rotate_secrets does it: the key itself is the same.
+        # Encrypted again, as rotate_secrets does it: the key itself is the same.
         await sync_to_async(change_connection(key="sk-own"))(self.account)
         await running
 

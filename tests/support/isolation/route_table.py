@@ -266,9 +266,9 @@ accounts/<str:account>/agents/<str:instance>/v1/responses/<str:response_id>/canc
 # comes with its CSRF token. 302 leads to a login. HEAD is as GET where it has no row.
 BROWSERS = ("nobody", "key", "cookie", "owner", "viewer", "staff", "root", "auditor")
 
-# What may be done to a model in the admin, so what its pages answer: [free] is made, changed and
-# deleted, [kept] is not deleted, nor is what is [bounded], for which an empty form is a good one;
-# [corrected] is not made and read only with a reason; a [person] who is a
+# Every model, with what may be done to its rows in the admin, which decides what its pages answer:
+# [free] is made, changed and deleted, [kept] is not deleted, nor is what is [bounded], for which an
+# empty form is a good one; [corrected] is not made and read only with a reason; a [person] who is a
 # member is not deleted; a [record] is only read, and what was [said] only with a reason.
 ADMIN_KINDS = {
     "auth/group": "free",
@@ -295,6 +295,27 @@ ADMIN_KINDS = {
     "sessions_app/profile": "corrected",
     "sessions_app/erasure": "record",
     "sessions_app/accounterasure": "record",
+    # No page of their own: an account's, an agent's, a request's, a test chat's or the overview
+    # shows them.
+    "accounts/formerslug": "",
+    "accounts/refusalday": "",
+    "agents/configdraft": "",
+    "agents/configpublication": "",
+    "agents/formeragentslug": "",
+    "sessions_app/legalhold": "",
+    "sessions_app/promptsection": "",
+    "sessions_app/retention": "",
+    "sessions_app/savedchatrun": "",
+    "sessions_app/usageday": "",
+    "sessions_app/usagetotal": "",
+    # No page at all, because they are of a moment: how far a rate is used up, which server
+    # processes live, what these tell each other about running turns, and which forms were sent.
+    "accounts/attemptrate": "",
+    "accounts/ratestate": "",
+    "accounts/sentform": "",
+    "sessions_app/serverprocess": "",
+    "sessions_app/turncancellation": "",
+    "sessions_app/turneventbatch": "",
 }
 
 PAGES = """
@@ -728,76 +749,21 @@ HEADERS: dict[tuple[str, str], dict[str, str]] = {
 
 # Whose id it is: the caller's, another's of the same account, beta's, nobody's; and what is none.
 WHOSE = ("own", "others", "foreign", "random", "malformed")
-# First for those who see a whole account (a key, an owner), then for those who see what is theirs
-# (an anonymous visitor, an end user).
+# Ids whose answers differ from the rule in routes.py: an id in a path is the status of API for
+# those who may see its row, else 404. First for those who see a whole account (a key, an owner),
+# then for those who see what is theirs (an anonymous visitor, an end user). An id in a query or a
+# body always has a row, except the cursor of a list.
 IDS = """
 usage
     GET    key           200 200 200 200 400   403 403 403 403 403
-audit
-    GET    before        200 200 200 200 400   403 403 403 403 403
-    GET    cursor        200 200 200 200 400   403 403 403 403 403
-members
-    GET    cursor        200 200 200 200 400   403 403 403 403 403
-invitations
-    GET    cursor        200 200 200 200 400   403 403 403 403 403
-keys
-    GET    cursor        200 200 200 200 400   403 403 403 403 403
-keys/<str:key_id>
-    GET    key_id        200 200 404 404 404   403 403 403 403 403
-keys/<str:key_id>/rotate
-    POST   key_id        201 201 404 404 404   403 403 403 403 403
-keys/<str:key_id>/revoke
-    POST   key_id        200 200 404 404 404   403 403 403 403 403
-budgets/<str:budget_id>
-    PATCH  budget_id     200 200 404 404 404   403 403 403 403 403
-    DELETE budget_id     204 204 404 404 404   403 403 403 403 403
-agents/<str:instance>/config/versions
-    GET    cursor        200 200 200 200 400   403 403 403 403 403
 agents/<str:instance>/config/versions/<str:number>
     GET    number        200 404 404 404 404   403 403 403 403 403
-members/<str:member_id>
-    PATCH  member_id     200 200 404 404 404   403 403 403 403 403
-    DELETE member_id     204 204 404 404 404   403 403 403 403 403
-invitations/<str:invitation_id>
-    DELETE invitation_id 204 204 404 404 404   403 403 403 403 403
-connections/<str:name>
-    PATCH  name          200 200 404 404 404   403 403 403 403 403
-    DELETE name          204 204 404 404 404   403 403 403 403 403
-webhooks/<str:webhook_id>
-    GET    webhook_id    200 200 404 404 404   403 403 403 403 403
-    PATCH  webhook_id    200 200 404 404 404   403 403 403 403 403
-    DELETE webhook_id    204 204 404 404 404   403 403 403 403 403
-webhooks/<str:webhook_id>/rotate
-    POST   webhook_id    200 200 404 404 404   403 403 403 403 403
-webhooks/<str:webhook_id>/test
-    POST   webhook_id    201 201 404 404 404   403 403 403 403 403
-webhooks/<str:webhook_id>/deliveries
-    GET    webhook_id    200 200 404 404 404   403 403 403 403 403
-    GET    cursor        200 200 200 200 400   403 403 403 403 403
 webhooks/<str:webhook_id>/deliveries/<str:delivery_id>
     GET    webhook_id    200 404 404 404 404   403 403 403 403 403
     GET    delivery_id   200 404 404 404 404   403 403 403 403 403
 webhooks/<str:webhook_id>/deliveries/<str:delivery_id>/resend
     POST   webhook_id    200 404 404 404 404   403 403 403 403 403
     POST   delivery_id   200 404 404 404 404   403 403 403 403 403
-agents/<str:instance>/messages/<str:message_id>/feedback
-    POST   message_id    200 200 404 404 404   200 404 404 404 404
-agents/<str:instance>/sessions/<str:session_id>
-    GET    session_id    200 200 404 404 404   200 404 404 404 404
-    PATCH  session_id    200 200 404 404 404   200 404 404 404 404
-    DELETE session_id    204 204 404 404 404   204 404 404 404 404
-agents/<str:instance>/sessions/<str:session_id>/messages
-    GET    session_id    200 200 404 404 404   200 404 404 404 404
-    GET    cursor        200 200 200 200 400   200 200 200 200 400
-agents/<str:instance>/sessions/<str:session_id>/export
-    GET    session_id    200 200 404 404 404   200 404 404 404 404
-agents/<str:instance>/turns/<str:turn_id>
-    GET    turn_id       200 200 404 404 404   200 404 404 404 404
-    DELETE turn_id       204 204 404 404 404   204 404 404 404 404
-agents/<str:instance>/turns/<str:turn_id>/events
-    GET    turn_id       200 200 404 404 404   200 404 404 404 404
-agents/<str:instance>/turns/<str:turn_id>/cancel
-    POST   turn_id       200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/ui-messages/<str:thread_id>/stream
     GET    thread_id     204 204 204 204 204   204 204 204 204 204
     DELETE thread_id     204 204 204 204 204   204 204 204 204 204
@@ -805,28 +771,9 @@ agents/<str:instance>/test-chats/<str:chat_id>/run
     POST   chat_id       403 403 403 403 403   403 403 403 403 403
 agents/<str:instance>/v1/models/<str:model>
     GET    model         200 200 200 200 200   200 200 200 200 200
-v1/models/<str:model>
-    GET    model         200 200 404 404 404   200 404 404 404 404
-agents/<str:instance>/sessions
-    GET    before        200 200 200 200 400   200 200 200 200 400
-    GET    cursor        200 200 200 200 400   200 200 200 200 400
 agents/<str:instance>/history
     GET    session_id    200 200 404 404 400   200 404 404 404 400
     GET    before        200 404 404 404 400   200 404 404 404 400
-v1/responses/<str:response_id>
-    GET    response_id   200 200 404 404 404   200 404 404 404 404
-    DELETE response_id   200 200 404 404 404   200 404 404 404 404
-agents/<str:instance>/v1/responses/<str:response_id>
-    GET    response_id   200 200 404 404 404   200 404 404 404 404
-    DELETE response_id   200 200 404 404 404   200 404 404 404 404
-v1/responses/<str:response_id>/input_items
-    GET    response_id   200 200 404 404 404   200 404 404 404 404
-agents/<str:instance>/v1/responses/<str:response_id>/input_items
-    GET    response_id   200 200 404 404 404   200 404 404 404 404
-v1/responses/<str:response_id>/cancel
-    POST   response_id   200 200 404 404 404   200 404 404 404 404
-agents/<str:instance>/v1/responses/<str:response_id>/cancel
-    POST   response_id   200 200 404 404 404   200 404 404 404 404
 v1/responses
     POST   previous_response_id   200 200 400 400 400   200 400 400 400 400
 agents/<str:instance>/v1/responses
@@ -838,24 +785,6 @@ agents/<str:instance>/stream
     POST   session_id    200 200 404 404 400   200 404 404 404 400
 """
 WHOLE_ACCOUNT, THEIR_OWN = ("key", "owner"), ("token", "end_user")
-# The ids that bodies and queries have; a new one needs rows above.
-ID_FIELDS = {
-    "AuditIn.before",
-    "PageIn.cursor",
-    "UsageIn.key",
-    "AuditIn.cursor",
-    "ChatIn.session_id",
-    "DeliveriesIn.cursor",
-    "HistoryIn.session_id",
-    "HistoryIn.before",
-    "MessagesIn.cursor",
-    "OlderPageIn.before",
-    "OlderPageIn.cursor",
-    "SessionsIn.before",
-    "SessionsIn.cursor",
-    "ShortListIn.cursor",
-}
-
 # No body may have these: they come from the key, the path and the files.
 NEVER_FROM_A_BODY = (
     *("id", "account", "account_id", "account_slug", "agent_instance_id", "user_id"),
@@ -874,19 +803,12 @@ def rows(table: str, columns: tuple[str, ...]) -> dict[tuple[str, str], dict[str
     return found
 
 
-def id_rows() -> dict[tuple[str, str, str], dict[tuple[str, str], int]]:
-    """Read IDS: (route, method, place) to the status of each caller with each kind of id."""
-    found = {}
-    for route, (method, place, *statuses) in _lines(IDS):
-        numbers = list(map(int, statuses))
-        halves = (WHOLE_ACCOUNT, numbers[:5]), (THEIR_OWN, numbers[5:])
-        found[route, method, place] = {
-            (caller, whose): status
-            for callers, half in halves
-            for caller in callers
-            for whose, status in zip(WHOSE, half, strict=True)
-        }
-    return found
+def id_exceptions() -> dict[tuple[str, str, str], list[int]]:
+    """Read IDS: (route, method, place) to the statuses in the order of the columns."""
+    return {
+        (route, method, place): [*map(int, statuses)]
+        for route, (method, place, *statuses) in _lines(IDS)
+    }
 
 
 def _lines(table: str) -> Iterator[tuple[str, list[str]]]:

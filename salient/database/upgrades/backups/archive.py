@@ -97,7 +97,7 @@ def read_manifest(path: Path) -> Manifest:
         try:
             manifest = json.load(_member(archive, MANIFEST))
         except (KeyError, ValueError):
-            raise BackupProblem(f"{path} has no manifest: it is no backup, or not whole.") from None
+            raise BackupProblem(f"{path} has no manifest: it is not a complete backup.") from None
     if not isinstance(manifest, dict) or "form" not in manifest:
         raise BackupProblem(f"{path} has a manifest of something else: it is no backup.")
     if manifest["form"] != FORM:
@@ -146,9 +146,9 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
         with tarfile.open(path, "r:") as archive:
             yield archive
     except (tarfile.TarError, EOFError) as error:
-        raise BackupProblem(f"{path} is no backup, or not whole ({error}).") from None
+        raise BackupProblem(f"{path} is not a complete backup ({error}).") from None
     except KeyError as error:
-        raise BackupProblem(f"{path} is no backup, or not whole (no {error.args[0]}).") from None
+        raise BackupProblem(f"{path} is not a complete backup (no {error.args[0]}).") from None
     except OSError as error:
         raise BackupProblem(f"{path} cannot be read: {error.strerror}.") from None
 

@@ -289,7 +289,7 @@ def _refuse_unsupported(wanted: wire.ResponseIn) -> None:
     refusals = {
         "background": wanted.background
         and wanted.store is False
-        and "a response that is not stored can not be read later",
+        and "a response that is not stored cannot be read later",
         "prompt": wanted.prompt is not None and "an agent has its own prompt",
         "top_logprobs": wanted.top_logprobs and "probabilities are not known here",
         "include": any("logprobs" in each for each in include)
