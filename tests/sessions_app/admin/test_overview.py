@@ -259,8 +259,7 @@ class PageTests(OverviewCase):
 
         self.assertNotContains(page, "Top accounts")
         self.assertContains(page, "/admin/accounts/account/")
-        words = "Figures are shown to people who may see accounts and LLM requests."
-        self.assertContains(page, words)
+        self.assertContains(
             page, "Figures are shown to people who may see accounts and LLM requests."
         )
 
