@@ -13,9 +13,8 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from accounts.auth.networks import read_network
 from accounts.keys.services import Rotated
-from accounts.keys.states import KeyState, state_of
 from accounts.models import ApiKey, KeyKind, KeyMode, Scope
-from accounts.models.api_key import DEFAULT_SCOPES
+from accounts.models.api_key import DEFAULT_SCOPES, KeyState
 from salient.api.schemas import In, ListOut, Origin, Out, Printable
 
 MOST_ITEMS = 100
@@ -105,7 +104,6 @@ class KeyOut(Out):
         return cls.of_row(
             key,
             key_hint=key.shown_id,
-            state=state_of(key),
             agents=agents if key.instance_ids else None,
             networks=key.networks or None,
             **more,

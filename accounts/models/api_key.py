@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -71,6 +71,23 @@ class KeyKind(models.TextChoices):
 class KeyMode(models.TextChoices):
     LIVE = "live"
     TEST = "test", "test: always answered by the script"
+
+
+class KeyState(models.TextChoices):
+    ACTIVE = "active", "active"
+    ENDS_SOON = "ends_soon", "ends soon"
+    # It has a successor, and works on for the overlap.
+    ROTATED = "rotated", "rotated"
+    # Offered to a person who has not taken it yet, or who did not take it in time.
+    WAITING = "waiting", "waits"
+    NOT_TAKEN = "not_taken", "not taken"
+    EXPIRED = "expired", "expired"
+    SUSPENDED = "suspended", "suspended"
+    REVOKED = "revoked", "revoked"
+
+
+# A key ends soon so long before it expires.
+SOON = timedelta(days=14)
 
 
 class ApiKeyQuerySet(TenantQuerySet["ApiKey"]):
@@ -236,6 +253,22 @@ class ApiKey(TenantModel):
         """Let the unsaved key expire with the support access under which staff are shown it."""
         self.support_access_id = access.pk
         self.expires_at = min(self.expires_at or access.expires_at, access.expires_at)
+
+    @property
+    def state(self) -> KeyState:
+        """In which state it is, in the words of the API and of the admin."""
+        now = timezone.now()
+        if self.suspended_reason and not self.revoked_at:
+            return KeyState.SUSPENDED
+        if self.is_waiting and not self.revoked_at:
+            waits = (self.offer_expires_at or now) > now
+            return KeyState.WAITING if waits else KeyState.NOT_TAKEN
+        if self.refusal(now) is not None:
+            return KeyState.REVOKED if self.revoked_at else KeyState.EXPIRED
+        if self.rotated_at is not None:
+            return KeyState.ROTATED
+        ends_soon = self.expires_at is not None and self.expires_at < now + SOON
+        return KeyState.ENDS_SOON if ends_soon else KeyState.ACTIVE
 
     def refusal(self, now: datetime | None = None) -> str | None:
         """Return why the key is not accepted now, None where it is."""

@@ -12,8 +12,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.formatting import badge, quiet
-from accounts.keys.states import KeyState, state_of
 from accounts.models import ApiKey
+from accounts.models.api_key import KeyState
 from salient.formatting import moment
 
 # What revoking several keys is called, and what follows from it.
@@ -36,11 +36,10 @@ STATES = {
 
 def key_badge(key: ApiKey) -> SafeString:
     """Show the key's state, and for whom it waits."""
-    state = state_of(key)
     more = quiet(f"to be taken by {key.taker}") if key.is_waiting else ""
-    if state is KeyState.SUSPENDED:
+    if key.state is KeyState.SUSPENDED:
         more = quiet(key.suspended_reason)
-    return format_html("{} {}", badge(state.label, STATES[state]), more)
+    return format_html("{} {}", badge(key.state.label, STATES[key.state]), more)
 
 
 class StateFilter(admin.SimpleListFilter):

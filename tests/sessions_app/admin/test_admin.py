@@ -127,6 +127,15 @@ class EveryPageTests(TestCase):
                     with self.subTest(model=model, page=page):
                         self.assertEqual(self.get(address(model, page, one)).status_code, 403)
 
+    def test_who_may_not_change_rows_is_not_told_whether_there_is_one(self) -> None:
+        self.client.force_login(make_user("new@example.com", is_staff=True))
+        pages = [(ApiKey, "rotate"), (ApiKey, "replace"), (ApiKey, "revoke")]
+        for model, page in [*pages, (User, "password-link")]:
+            for one in (self.rows[model], uuid4()):
+                name = f"admin:key-{page}" if model is ApiKey else f"admin:{page}"
+                with self.subTest(page=page, one=one):
+                    self.assertEqual(self.get(reverse(name, args=[one])).status_code, 403)
+
     def test_a_row_is_read_once_for_its_page(self) -> None:
         for model in (AuditEntry, SupportAccess):
             with self.subTest(model=model), CaptureQueriesContext(connection) as queries:
