@@ -75,9 +75,12 @@ def parsed(rights: str, columns: Iterable[str]) -> set[Right]:
 
 
 def holds_tenant_data(table: str) -> bool:
-    return table in TENANT_RIGHTS or table in {
-        model._meta.db_table for model in apps.get_models() if has_account(model)
-    }
+    return table in TENANT_RIGHTS or table in tenant_tables()
+
+
+def tenant_tables() -> list[str]:
+    """Return every table with rows of accounts."""
+    return sorted(model._meta.db_table for model in apps.get_models() if has_account(model))
 
 
 def has_account(model: type[models.Model]) -> bool:
