@@ -11,7 +11,7 @@ from typing import Self
 
 from accounts.auth.explain import ADVICE
 from accounts.auth.revocation import Interrupted
-from agents.runtime.errors import RUN_ERRORS
+from agents.runtime.errors import RUN_ERRORS, RunError
 from salient.api.problems import InternalError, Problem, first_paragraph
 from sessions_app.turns.problems import AnswerNotStored, TurnAbandoned
 from sessions_app.turns.turn import CLIENT_LEFT
