@@ -1,8 +1,9 @@
-"""Invisible characters of a text: finding, naming and removing them."""
+"""Texts, and their invisible characters: finding, naming and removing them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # White space, control and format characters, fillers and variation selectors: a class for patterns.
 UNSEEN = (
@@ -16,3 +17,8 @@ _BLANK = re.compile(rf"[{UNSEEN}]*")
 def is_blank(text: str) -> bool:
     """Whether a text has no visible character."""
     return _BLANK.fullmatch(text) is not None
+
+
+def paragraphs(texts: Iterable[str]) -> str:
+    """Join the texts that are not blank, with an empty line between them."""
+    return "\n\n".join(text for text in texts if not is_blank(text))

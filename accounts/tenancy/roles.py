@@ -74,6 +74,11 @@ def parsed(rights: str, columns: Iterable[str]) -> set[Right]:
     return found
 
 
+def tenant_tables() -> list[str]:
+    """Return every table with rows of accounts."""
+    return sorted(model._meta.db_table for model in apps.get_models() if has_account(model))
+
+
 def has_account(model: type[models.Model]) -> bool:
     return any(field.column == "account_id" for field in model._meta.concrete_fields)
 

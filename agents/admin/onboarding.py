@@ -22,8 +22,9 @@ from accounts.admin import registry
 from accounts.admin.lists.key_states import key_badge
 from accounts.keys import offers
 from accounts.keys.services import add_account
+from accounts.limits.budgets import put_budget
 from accounts.members import invitations
-from accounts.models import Account
+from accounts.models import Account, BudgetPeriod
 from accounts.pages.mail import send_or_tell, site_of
 from accounts.tenancy.accounts import account_by_id
 from accounts.tenancy.locks import lock_rows
@@ -242,7 +243,7 @@ class Saving:
     def _budget(self, form: Part) -> None:
         assert self.account is not None  # noqa: S101
         data = form.cleaned_data
-        onboarding.first_budget(self.account, data["limit"], data["period"] or "month")
+        put_budget(self.account, limit=data["limit"], period=data["period"] or BudgetPeriod.MONTH)
 
     def _send(self, send: Any, problem: str) -> None:
         """Send after the commit, so that a slow server keeps no transaction open."""

@@ -28,7 +28,6 @@ from agents.api.config_schemas import (
 from agents.api.managed import (
     PreconditionRequired,
     count_text,
-    etag_header,
     managed_view,
     wanted_etag,
 )
@@ -99,7 +98,7 @@ async def draft_replace(
 def _draft(found: ConfigDraft) -> HttpResponse:
     shown = DraftOut.of(found)
     response = shown.as_response()
-    response.headers["ETag"] = etag_header(shown.etag)
+    response.headers["ETag"] = f'"{shown.etag}"'
     return response
 
 

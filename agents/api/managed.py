@@ -65,10 +65,6 @@ async def count_text(caller: Caller, text: str) -> None:
         await count_call(caller, Rates.HEAVY, times=more)
 
 
-def etag_header(etag: str) -> str:
-    return f'"{etag}"'
-
-
 def wanted_etag(request: HttpRequest, *, may_be_new: bool = False) -> str:
     """Return the ETag of If-Match; "" for `If-None-Match: *`, which says that there was none.
 

@@ -185,11 +185,7 @@ def _suggestion(details: ErrorDetails, sections: Sections) -> str | None:
     *above, key = details["loc"]
     here = sections[tuple(part for part in above if isinstance(part, str))]
     guess = closest(str(key), (field.alias or name for name, field in here.model_fields.items()))
-    other = _other_place(str(key)) if sections is _SECTIONS else None
+    other = None
+    if sections is _SECTIONS:
+        other = f"timeouts.{key}" if key in Timeouts.model_fields else _OTHER_NAMES.get(str(key))
     return other or (dotted((*above, guess)) if guess else None)
-
-
-def _other_place(key: str) -> str | None:
-    if key in Timeouts.model_fields:
-        return f"timeouts.{key}"
-    return _OTHER_NAMES.get(key)

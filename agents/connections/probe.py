@@ -98,8 +98,10 @@ async def _ask(connection: Connection) -> ProbeResult:
     except RunError as error:
         log_failure(f"connection/{connection.name}", "models", error, key=connection.key)
         return _refused(error, f"{host} was reached in {_since(began)} and", connection)
-    except ValueError as error:
-        return _unsafe_or_endless(error, host)
+    except UnsafeURL as error:
+        return ProbeResult(f"The address is refused: {error}", WRONG_ADDRESS)
+    except ValueError:
+        return ProbeResult(f"{host} sent more than a list of models.", NOT_OPENAI)
     except (aiohttp.ClientError, OSError) as error:
         return _not_reached(error, host)
     took = "accepted the key" if connection.key else "needs no key"
@@ -127,12 +129,6 @@ def _refused(error: RunError, reached: str, connection: Connection) -> ProbeResu
     if isinstance(error, ProviderAuth) and not connection.key:
         reason = "needs a key, but none is stored"
     return ProbeResult(f"{reached} {reason}.", advice)
-
-
-def _unsafe_or_endless(error: ValueError, host: str) -> ProbeResult:
-    if isinstance(error, UnsafeURL):
-        return ProbeResult(f"The address is refused: {error}", WRONG_ADDRESS)
-    return ProbeResult(f"{host} sent more than a list of models.", NOT_OPENAI)
 
 
 def _not_reached(error: Exception, host: str) -> ProbeResult:

@@ -90,7 +90,9 @@ def _cost_estimate(
     _assumed_price: Decimal,
     _moment: int,
 ) -> CostEstimate:
-    fixed = _fixed_tokens(system_prompt, tools)
+    texts = [system_prompt, *map(_tool_text, tools)]
+    size = sum(len(text.encode()) for text in texts)
+    fixed = size // BYTES_A_TOKEN + TOKENS_A_MESSAGE * len(texts)
     each = [_of_model(model, fixed, written, rounds, own) for model in models]
     per_token = max(per_token for _, per_token in each)
     cost = max(cost for cost, _ in each)
@@ -120,12 +122,6 @@ def unpriced(request: RunRequest, own: OwnPrices = NO_PRICES) -> list[str]:
 
 def is_unpriced(model: str, own: OwnPrices) -> bool:
     return _known(model, 1, 1, own) is None
-
-
-def _fixed_tokens(system_prompt: str, tools: tuple[str, ...]) -> int:
-    texts = [system_prompt, *map(_tool_text, tools)]
-    size = sum(len(text.encode()) for text in texts)
-    return size // BYTES_A_TOKEN + TOKENS_A_MESSAGE * len(texts)
 
 
 def _per_token(model: str, read: int, written: int, own: OwnPrices) -> Decimal:

@@ -6,12 +6,11 @@ Everything here runs inside a context.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 
 from accounts.keys import offers, services
 from accounts.keys.offers import Offer
 from accounts.keys.services import keys_of
-from accounts.limits.budgets import budgets_of_account, put_budget
+from accounts.limits.budgets import budgets_of_account
 from accounts.members import invitations
 from accounts.members.invitations import Invited
 from accounts.members.members import take_turns
@@ -66,8 +65,3 @@ def first_key(account: Account, name: str, taker: str) -> Offer:
     offered = offers.offer(services.wanted_key(account, name=name, scopes=DEFAULT_SCOPES), taker)
     offered.key.save(force_insert=True)
     return offered
-
-
-def first_budget(account: Account, limit: Decimal, period: str) -> Budget:
-    """Set what the whole account may spend; raises ValidationError."""
-    return put_budget(account, period=period, limit=limit)

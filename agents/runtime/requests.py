@@ -6,9 +6,7 @@ import msgspec
 
 from agents.runtime.providers import Connection
 from agents.runtime.providers.base import ChatMessage, OutputFormat, ToolChoice, ToolSpec
-from salient.texts import is_blank
-
-BETWEEN_PROMPTS = "\n\n"
+from salient.texts import paragraphs
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -53,7 +51,4 @@ class RunRequest(msgspec.Struct, frozen=True):
     @property
     def whole_prompt(self) -> str:
         """What the model is told before the conversation: the agent's own, then the caller's."""
-        if not self.instructions:
-            return "" if is_blank(self.system_prompt) else self.system_prompt
-        texts = (self.system_prompt, self.instructions)
-        return BETWEEN_PROMPTS.join(text for text in texts if not is_blank(text))
+        return paragraphs((self.system_prompt, self.instructions))

@@ -135,8 +135,10 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
         """Return what the model was sent, for those who may read the account's texts."""
         if row.account_id not in open_accounts(request):
             return {}
-        body = pretty_json(_without_texts(row.request_body or {}))
-        return {"sent": sent_messages(row, sections), "request_body": body}
+        # The sections have a table of their own, and the caller's texts are among the messages.
+        named = (row.request_body or {}).items()
+        body = {name: value for name, value in named if name not in {"sections", "response"}}
+        return {"sent": sent_messages(row, sections), "request_body": pretty_json(body)}
 
     @admin.display(description="agent")
     def agent(self, request: LLMRequest) -> SafeString:
@@ -199,8 +201,3 @@ def costs_of(row: LLMRequest) -> dict[str, str]:
         "reserved": money(row.reserved_cost),
         "charged": money(row.charged_cost),
     }
-
-
-def _without_texts(body: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the prompt's sections, which have a table of their own, and the caller's texts."""
-    return {name: value for name, value in body.items() if name not in {"sections", "response"}}

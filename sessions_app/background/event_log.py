@@ -1,5 +1,5 @@
 """The events of one background turn: for readers in this process as they come, and stored in
-batches for those in others.
+batches for those in others; what is stored is deleted here when nobody needs it any more.
 """
 
 from __future__ import annotations

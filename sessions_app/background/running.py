@@ -39,20 +39,15 @@ async def begin_in_background(
     async def begin_and_run() -> Turn | Replay:
         turn = await begin(caller, instance, asked, stream=stream, key=key)
         if isinstance(turn, Turn):
-            _run_in_background(turn, path)
+            turn.log = EventLog(caller.account_id, turn.request_id)
+            _running[caller.account_id, turn.request_id] = turn
+            in_background(_run(turn, turn.log, path))
         return turn
 
     beginning = in_background(begin_and_run())
     # Where no client waits any more, nobody else asks for its error.
     beginning.add_done_callback(lambda task: task.cancelled() or task.exception())
     return await asyncio.shield(beginning)
-
-
-def _run_in_background(turn: Turn, path: str) -> None:
-    account_id = turn.caller.account_id
-    log = turn.log = EventLog(account_id, turn.request_id)
-    _running[account_id, turn.request_id] = turn
-    in_background(_run(turn, log, path))
 
 
 async def _run(turn: Turn, log: EventLog, path: str) -> None:

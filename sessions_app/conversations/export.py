@@ -65,7 +65,10 @@ async def written(
     it: the connection then breaks, so that nobody takes a part for the whole.
     """
     is_json = form is ExportFormat.JSON
-    yield _json_head(session) if is_json else _markdown_head(session)
+    if is_json:
+        yield f'{{"session": {session.model_dump_json()},\n"messages": ['.encode()
+    else:
+        yield _markdown_head(session)
     page, is_first = MessagesIn(order=Order.OLDEST_FIRST, limit=MESSAGES_PER_PAGE), True
     while True:
         try:
@@ -94,10 +97,6 @@ def _read(
     if page.cursor is not None and not still_admitted(caller, Scope.HISTORY_READ):
         raise AccessEnded
     return read_messages(caller, instance, session_id, page)
-
-
-def _json_head(session: SessionOut) -> bytes:
-    return f'{{"session": {session.model_dump_json()},\n"messages": ['.encode()
 
 
 def _markdown_head(session: SessionOut) -> bytes:

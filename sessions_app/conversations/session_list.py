@@ -37,7 +37,9 @@ def list_sessions(caller: Caller, instance: AgentInstance, page: SessionsIn) -> 
             newest = newest.filter(pk__in=found)
         elif rest is not None:
             end = _end_of_look(newest)
-            newest = _not_beyond(newest, end)
+            if end is not None:
+                place = Tuple(F("last_activity_at"), F("id"))
+                newest = newest.filter(TupleGreaterThanOrEqual(place, (end.moment, end.id)))
         # One more than the page holds: if it is there, there is another page.
         rows = list((newest if rest is None else newest.filter(rest))[: page.limit + 1])
     shown, cursor = page_of(rows, page.limit, "last_activity_at")
@@ -95,13 +97,6 @@ def _end_of_look(newest: SessionQuerySet) -> Cursor | None:
     last = slice(MOST_LOOKED_AT - 1, MOST_LOOKED_AT)
     places = [Cursor(*place) for place in newest.values_list("last_activity_at", "pk")[last]]
     return places[0] if places else None
-
-
-def _not_beyond(newest: SessionQuerySet, end: Cursor | None) -> SessionQuerySet:
-    if end is None:
-        return newest
-    place = Tuple(F("last_activity_at"), F("id"))
-    return newest.filter(TupleGreaterThanOrEqual(place, (end.moment, end.id)))
 
 
 def _begin(day: date) -> datetime:

@@ -246,7 +246,10 @@ def _with_work(messages: list[Message]) -> list[Entry]:
             "llm_request_id", flat=True
         )
     )
-    feedback = _feedback(message.pk for message in messages)
+    feedback: dict[UUID, list[MessageFeedback]] = {}
+    rows = MessageFeedback.objects.filter(message_id__in=[message.pk for message in messages])
+    for row in rows.order_by("created_at"):
+        feedback.setdefault(row.message_id, []).append(row)
     entries = []
     for message in messages:
         key = message.llm_request_id
@@ -264,10 +267,3 @@ def _name_versions(entries: list[Entry]) -> None:
         if (version := entry.message.config_version) is not None:
             one = published.get(version.pk)
             entry.version = f"number {one.number}" if one else version.digest[:12]
-
-
-def _feedback(messages: Iterable[UUID]) -> dict[UUID, list[MessageFeedback]]:
-    found: dict[UUID, list[MessageFeedback]] = {}
-    for row in MessageFeedback.objects.filter(message_id__in=list(messages)).order_by("created_at"):
-        found.setdefault(row.message_id, []).append(row)
-    return found

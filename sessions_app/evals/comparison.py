@@ -8,11 +8,16 @@ from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from agents.config.versions import publishing
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion
 from salient.formatting import money
 from sessions_app.evals.saved_chats import newest_runs, verdict
 from sessions_app.models import SavedChat, SavedChatRun
+
+# Returns the ids of the test chats whose texts must not be shown.
+type Hidden = Callable[[list[SavedChat]], Collection[UUID]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,37 +104,22 @@ class Comparison:
         return sum(bool(row.draft and row.draft.reason) for row in self.rows if row.chat.is_gate)
 
 
-def compare(
-    instance: AgentInstance, hidden: Callable[[list[SavedChat]], Collection[UUID]]
-) -> Comparison:
-    """Read the newest runs with the published configuration and with the draft.
-
-    `hidden` returns the ids of the test chats whose texts must not be shown.
-    """
+def compare(instance: AgentInstance, hidden: Hidden) -> Comparison:
+    """Read the newest runs with the published configuration and with the draft."""
     draft = publishing.draft_of(instance)
     digest, problem = _draft_digest(instance, draft)
     in_force = publishing.in_force(instance)
     old = newest_runs(instance, in_force.digest) if in_force else {}
     new = newest_runs(instance, digest) if digest else {}
-    chats = list(SavedChat.objects.filter(agent_instance_id=instance.pk).order_by("name"))
-    unreadable = hidden(chats)
-    rows = [
-        Compared(
-            chat,
-            _side(chat, old),
-            _side(chat, new) if digest else None,
-            is_hidden=chat.pk in unreadable,
-        )
-        for chat in chats
-    ]
-    return Comparison(draft, rows, problem)
+    chats = SavedChat.objects.filter(agent_instance_id=instance.pk)
+    return Comparison(draft, _compared(chats, old, new if digest else None, hidden), problem)
 
 
 def compare_versions(
     instance: AgentInstance,
     old: ConfigVersion,
     new: ConfigVersion,
-    hidden: Callable[[list[SavedChat]], Collection[UUID]],
+    hidden: Hidden,
 ) -> list[Compared]:
     """Read the newest runs with two versions, of the test chats that were run with either.
 
@@ -137,13 +127,22 @@ def compare_versions(
     """
     before, after = newest_runs(instance, old.digest), newest_runs(instance, new.digest)
     chats = SavedChat.objects.filter(agent_instance_id=instance.pk, pk__in={*before, *after})
+    return _compared(chats, before, after, hidden)
+
+
+def _compared(
+    chats: QuerySet[SavedChat],
+    old: Mapping[UUID, SavedChatRun],
+    new: Mapping[UUID, SavedChatRun] | None,
+    hidden: Hidden,
+) -> list[Compared]:
     listed = list(chats.order_by("name"))
     unreadable = hidden(listed)
     return [
         Compared(
             chat,
-            _side(chat, before),
-            _side(chat, after),
+            _side(chat, old),
+            None if new is None else _side(chat, new),
             is_hidden=chat.pk in unreadable,
         )
         for chat in listed

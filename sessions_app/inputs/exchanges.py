@@ -170,7 +170,8 @@ async def continued(caller: Caller, instance: AgentInstance, asked: TurnInput) -
     ids += [call.id for message in conversation or () for call in message.calls]
     requests = {found for each in ids if (found := request_id_of(each)) is not None}
     made = await in_database(find_made, caller, instance, requests) if requests else {}
-    last = _last_made(asked, made)
+    # The turn whose calls the results are for.
+    last = made.get(request_id_of(asked.results[-1].id)) if asked.results else None
     if conversation is not None:
         conversation = tuple(_completed(conversation, made))
         # A named session takes also what the caller has copied into it.
@@ -195,11 +196,6 @@ def _named(result: ToolResult, made: dict[UUID | None, Made]) -> ToolResult:
     if result.name:
         return result
     return replace(result, name=made[request_id_of(result.id)].call(result.id).name)
-
-
-def _last_made(asked: TurnInput, made: dict[UUID | None, Made]) -> Made | None:
-    """Return the turn whose calls the results are for."""
-    return made.get(request_id_of(asked.results[-1].id)) if asked.results else None
 
 
 def find_made(

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.apps import apps
 from django.conf import settings
 from django.db import (
     IntegrityError,
@@ -21,7 +20,7 @@ from django.db import (
 from psycopg import errors, sql
 
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.tenancy.roles import has_account
+from accounts.tenancy.roles import tenant_tables
 from salient.ids import uuid7
 from sessions_app.isolation_check.accounts import FixtureAccount
 
@@ -33,10 +32,6 @@ FLEETING = frozenset({"turn_cancellations"})
 
 class Undo(Exception):
     """Rolls back a transaction, whose changes must not stay."""
-
-
-def tables() -> list[str]:
-    return sorted(model._meta.db_table for model in apps.get_models() if has_account(model))
 
 
 def rows(query: str, table: str, values: list[Any]) -> list[Any]:
@@ -52,7 +47,7 @@ def fingerprints(account: FixtureAccount) -> dict[str, str]:
     with platform_context():
         found = {
             table: rows(query + "account_id = %s", table, theirs)[0][0]
-            for table in tables()
+            for table in tenant_tables()
             if table not in COUNTERS | FLEETING
         }
         found["accounts"] = rows(query + "id = %s", "accounts", theirs)[0][0]
@@ -62,7 +57,7 @@ def fingerprints(account: FixtureAccount) -> dict[str, str]:
 
 def rows_to_forge(theirs: FixtureAccount) -> dict[str, dict[str, Any]]:
     """Read a row of each table, before a server's jobs remove those that have had their time."""
-    return {table: row_to_forge(theirs.account.pk, table) for table in tables()}
+    return {table: row_to_forge(theirs.account.pk, table) for table in tenant_tables()}
 
 
 def sql_leaks(
@@ -89,7 +84,7 @@ def _attempts(
     ours: FixtureAccount, theirs: FixtureAccount, forged: dict[str, dict[str, Any]]
 ) -> Iterator[tuple[str, Callable[[], list[Any]]]]:
     other = theirs.account.pk
-    for table in tables():
+    for table in tenant_tables():
         for what, query, value in (
             ("rows by account", "SELECT 1 FROM {} WHERE account_id = %s", other),
             ("all rows", "SELECT 1 FROM {} AS t WHERE t::text LIKE %s", f"%{other}%"),

@@ -76,15 +76,11 @@ def _meanings() -> dict[str, str]:
 @cache
 def all_help() -> dict[str, ErrorHelp]:
     """Return the help with every code that a turn may be stored with."""
-    found = {error.code: ErrorHelp.of(error) for error in _errors()}
+    errors: list[type[RunError] | type[Problem]] = [*RUN_ERRORS.values()]
+    errors += [AnswerNotStored, TurnAbandoned, InternalError, *_below(Interrupted)]
+    found = {error.code: ErrorHelp.of(error) for error in errors}
     left = "The client closed the connection before the answer was complete."
     return found | {CLIENT_LEFT: ErrorHelp(left, "Nothing: what was answered is stored.")}
-
-
-def _errors() -> Iterator[type[RunError] | type[Problem]]:
-    yield from RUN_ERRORS.values()
-    yield from (AnswerNotStored, TurnAbandoned, InternalError)
-    yield from _below(Interrupted)
 
 
 def _below(base: type[Problem]) -> Iterator[type[Problem]]:

@@ -119,7 +119,10 @@ class Figures:
 
     def __add__(self, other: Figures) -> Figures:
         sums = map(add, _sums_of(self), _sums_of(other))
-        return Figures(*(*sums, _added(self.buckets, other.buckets)))
+        buckets = self.buckets or other.buckets
+        if self.buckets and other.buckets:
+            buckets = tuple(map(add, self.buckets, other.buckets))
+        return Figures(*(*sums, buckets))
 
 
 NOTHING = Figures()
@@ -220,9 +223,3 @@ def largest(
         for day, figures in found[name].items():
             others[day] = others.get(day, NOTHING) + figures
     return top | ({rest: others} if others else {})
-
-
-def _added(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    if not one or not other:
-        return one or other
-    return tuple(map(add, one, other))

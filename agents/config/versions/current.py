@@ -157,12 +157,9 @@ def _last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
         else:
             _log_once(instance, f"serves its last good configuration: {error}")
             return CurrentConfig(effective, version.pk)
-    raise _misconfigured(instance, reason) from reason
-
-
-def _misconfigured(instance: AgentInstance, error: ConfigError) -> AgentMisconfigured:
-    _log_once(instance, f"cannot start: {error}")
-    return AgentMisconfigured("This agent's configuration has an error; its owner can see it.")
+    _log_once(instance, f"cannot start: {reason}")
+    text = "This agent's configuration has an error; its owner can see it."
+    raise AgentMisconfigured(text) from reason
 
 
 def _log_once(instance: AgentInstance, what: str) -> None:

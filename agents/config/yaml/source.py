@@ -141,10 +141,8 @@ class _Builder:
             return Unreadable(
                 f"YAML: {problem}{context}{hint}", min(error.problem_mark.line + 1, last)
             )
-        return Unreadable("YAML: holds a control character", self._reader_line(error))
-
-    def _reader_line(self, error: yaml.YAMLError) -> int:
-        return self.text[: getattr(error, "position", 0)].count("\n") + 1
+        line = self.text[: getattr(error, "position", 0)].count("\n") + 1
+        return Unreadable("YAML: holds a control character", line)
 
     def _fault(self, message: str, event: Any, path: KeyPath = ()) -> None:
         self.document.faults.append(Fault(message, event.start_mark.line + 1, path))

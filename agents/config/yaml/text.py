@@ -88,7 +88,9 @@ def without(text: str, key: str) -> str:
     document = parse(text)
     path = tuple(key.split("."))
     wanted, gone = _without(document.content, path)
-    text_without = _cut(text, document, gone)
+    lines = text.splitlines(keepends=True)
+    first, end = _span(lines, document, gone)
+    text_without = "".join(lines[:first] + lines[end:])
     read = parse(text_without)
     return text_without if not read.faults and read.content == wanted else dump(wanted)
 
@@ -105,12 +107,6 @@ def _without(content: Mapping[str, Any], path: KeyPath) -> tuple[dict[str, Any],
     if not above and len(path) > 1:
         return _without(content, path[:-1])
     return wanted, path
-
-
-def _cut(text: str, document: Document, path: KeyPath) -> str:
-    lines = text.splitlines(keepends=True)
-    first, end = _span(lines, document, path)
-    return "".join(lines[:first] + lines[end:])
 
 
 def _span(lines: list[str], document: Document, path: KeyPath) -> tuple[int, int]:

@@ -122,7 +122,7 @@ def without_instance(known: set[str], subject: str = "") -> list[str]:
 def read_tree(source: Path) -> dict[str, str]:
     """Read every published text below a folder, by `account/instance`; raises OSError."""
     found = sorted(source.glob(f"*/*/{PUBLISHED_FILE}"))
-    return {f"{path.parent.parent.name}/{path.parent.name}": read_text(path) for path in found}
+    return {"/".join(path.parts[-3:-1]): read_text(path) for path in found}
 
 
 def read_text(path: Path) -> str:

@@ -59,8 +59,11 @@ class Command(ReportingCommand):
 
     def make(self, **options: Any) -> Mapping[str, Any]:
         account, slug = find_account(options["account"]), options["slug"]
-        source = read_source(options["config"]) if options["config"] else None
-        layer = parsed(source, options["config"]) if source is not None else NO_LAYER
+        path = options["config"]
+        source = read_source(path) if path else None
+        layer = NO_LAYER
+        if source is not None:
+            layer = parse_layer(source, CONFIG_FILE, file=str(path))
         wanted = AgentInstance(
             account=account,
             instance_slug=slug,
@@ -103,10 +106,6 @@ def read_source(path: Path) -> bytes:
     """Read no more of the file than may be in it."""
     with path.open("rb") as file:
         return file.read(MAX_BYTES + 1)
-
-
-def parsed(source: bytes, path: Path) -> Layer:
-    return parse_layer(source, CONFIG_FILE, file=str(path))
 
 
 def wanted_type(option: str, layer: Layer) -> str:

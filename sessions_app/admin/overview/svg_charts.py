@@ -15,6 +15,7 @@ from itertools import groupby
 from salient.formatting import NONE
 
 WIDTH, HEIGHT = 520, 165
+SPARKLINE = (90, 18)
 LEFT, RIGHT, TOP, BOTTOM = 46, 4, 8, 18
 STEPS = 4
 # More labels of columns than these would touch each other.
@@ -242,8 +243,9 @@ def nice(value: float) -> float:
     return next(power * step for step in (1, 2, 4, 6, 8, 10) if power * step >= value * 0.9999)
 
 
-def sparkline(values: Sequence[float], width: int = 90, height: int = 18) -> str:
+def sparkline(values: Sequence[float]) -> str:
     """Return the points of a small line without axes."""
+    width, height = SPARKLINE
     top, step = max([*values, 1]), width / max(1, len(values) - 1)
     points = [(n * step, height - 1 - value / top * (height - 2)) for n, value in enumerate(values)]
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

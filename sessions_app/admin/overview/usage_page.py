@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from functools import partial
 from typing import Any
@@ -139,7 +139,10 @@ def _shown(form: MonthFilters, usage: Usage) -> dict[str, Any]:
         "days_named": f"{days.first:%B %Y}" if days == month_of(days.first) else _named(days),
         "account_named": account.name if account else "all accounts",
         "steps": list(_steps(days, chosen)),
-        "rows": [(_pairs(usage.parts, row.names), _columns(row.figures)) for row in rows],
+        # Each name with what it is a name of: on a phone a row is a block of lines.
+        "rows": [
+            (list(zip(usage.parts, row.names, strict=True)), _columns(row.figures)) for row in rows
+        ],
         "total_cells": _columns(usage.total),
         "left_out": len(usage.rows) - len(rows),
         "all_rows": requests_page(days.first, days.last, account.pk if account else None),
@@ -166,19 +169,11 @@ def _address(days: Days, chosen: list[tuple[str, str]]) -> str:
     return "?" + urlencode([(FROM, str(days.first)), (TO, str(days.last)), *chosen])
 
 
-def _pairs(parts: Sequence[Part], names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return each name with what it is a name of: on a phone a row is a block of lines."""
-    return list(zip(parts, names, strict=True))
-
-
 def _columns(figures: Figures) -> list[tuple[str, str]]:
-    return list(zip(COLUMNS, _cells(figures), strict=True))
-
-
-def _cells(figures: Figures) -> list[str]:
     numbers = (figures.requests, figures.failed, figures.cancelled)
     tokens = (figures.input_tokens, figures.output_tokens)
-    return [*map(count, (*numbers, *tokens)), spend(figures.cost, figures.unpriced)]
+    cells = [*map(count, (*numbers, *tokens)), spend(figures.cost, figures.unpriced)]
+    return list(zip(COLUMNS, cells, strict=True))
 
 
 def _overview_link(request: HttpRequest) -> Iterable[Link]:

@@ -260,15 +260,11 @@ def _text_rules(
         most = int(wanted.removesuffix("?")[8:-1])
         # Today's column is wider.
         most = 255 if column == "model" else most
-        if column != "session_key" and not fits_within(kind, most):
+        length = kind.removeprefix("character varying(").removesuffix(")")
+        is_short = length.isdecimal() and int(length) <= most
+        if column != "session_key" and not is_short:
             rule = sql.SQL("char_length({}::text) > {}").format(name, sql.Literal(most))
             yield column, f"with more than {most} characters", rule
-
-
-def fits_within(kind: str, most: int) -> bool:
-    """Return whether a column of this type has no longer values."""
-    length = kind.removeprefix("character varying(").removesuffix(")")
-    return length.isdecimal() and int(length) <= most
 
 
 def _repeated_slugs(catalog: Catalog, choices: Choices) -> Iterator[str]:

@@ -45,11 +45,7 @@ def _instances(scope: Scope) -> list[AgentInstance]:
         return list(rows.filter(account_id=scope.account_id) if scope.account_id else rows)
 
 
-def _unusable(scope: Scope) -> Found:
-    return Found.of(_configuration_faults(scope))
-
-
-def _configuration_faults(scope: Scope) -> Iterator[tuple[UUID, str]]:
+def _unusable(scope: Scope) -> Iterator[tuple[UUID, str]]:
     for each in _instances(scope):
         is_served = each.status == InstanceStatus.ACTIVE
         if is_served and each.account.status == AccountStatus.ACTIVE:
@@ -105,7 +101,7 @@ CHECKS = (
         "configurations",
         "Active agents whose configuration cannot be used: their calls fail.",
         "manage.py config check says what is wrong with the files.",
-        _unusable,
+        lambda scope: Found.of(_unusable(scope)),
     ),
     Check(
         "files",

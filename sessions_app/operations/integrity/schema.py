@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -39,12 +39,8 @@ def _rows(query: str) -> list[Any]:
         return list(cursor.fetchall())
 
 
-def _named(names: Iterator[str]) -> Found:
+def _named(names: Iterable[str]) -> Found:
     return Found.of((None, name) for name in names)
-
-
-def _not_valid(_scope: Scope) -> Found:
-    return _named(f"{table} {name}" for table, name in _rows(_NOT_VALID))
 
 
 def _validate(_scope: Scope) -> None:
@@ -81,10 +77,6 @@ def _is_dropped(model: type[Model], constraint: BaseConstraint) -> bool:
     return not is_kept(model._meta.db_table, apps.get_model(constraint.to)._meta.db_table)
 
 
-def _missing(_scope: Scope) -> Found:
-    return _named(iter(expected_names() - {name for (name,) in _rows(NAMES)}))
-
-
 POLICIES = Check(
     "policies",
     "Tables whose row-level security is not what their migration made.",
@@ -96,14 +88,14 @@ CHECKS = (
         "keys",
         "Keys and checks that are NOT VALID: rows from before them were never looked at.",
         "--fix validates them, as the owner of the tables; rows that contradict one are orphans.",
-        _not_valid,
+        lambda _scope: _named(f"{table} {name}" for table, name in _rows(_NOT_VALID)),
         _validate,
     ),
     Check(
         "missing_keys",
         "Keys, checks and indexes that the migrations made and the database lacks.",
         "Run an interrupted migrate again; what somebody dropped has to be made again by hand.",
-        _missing,
+        lambda _scope: _named(expected_names() - {name for (name,) in _rows(NAMES)}),
     ),
     Check(
         "indexes",

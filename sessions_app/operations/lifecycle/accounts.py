@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from uuid import UUID
 
-from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connection
 from django.utils import timezone
@@ -19,7 +18,7 @@ from accounts.models import Account, AccountStatus
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.renames import former_slugs_of
-from accounts.tenancy.roles import has_account
+from accounts.tenancy.roles import tenant_tables
 from agents.config import config_dir
 from salient.tasks.jobs import only_one
 from sessions_app.models import (
@@ -46,16 +45,11 @@ FILES = "files"
 type Counts = dict[str, int]
 
 
-def tables() -> list[str]:
-    """Return every table with rows of accounts."""
-    return sorted(model._meta.db_table for model in apps.get_models() if has_account(model))
-
-
 def count_rows(account_id: UUID) -> Counts:
     """Count the account's rows by table; tables without are left out. In the platform context."""
     found: Counts = {}
     with connection.cursor() as cursor:
-        for table in tables():
+        for table in tenant_tables():
             query = sql.SQL("SELECT count(*) FROM {} WHERE account_id = %s")
             cursor.execute(query.format(sql.Identifier(table)), [account_id])
             [many] = cursor.fetchone()
@@ -173,7 +167,9 @@ def _steps(erasure_id: UUID) -> Iterator[None]:
         _note(erasure_id, step="erasing conversations", error="")
         while _erase_sessions(erasure_id, account_id):
             yield
-        if not _may_go_on(account_id):
+        with platform_context():
+            may_go_on = _locked(account_id) is not None
+        if not may_go_on:
             _note(erasure_id, step="stopped", error="A legal hold forbids it, or it was resumed.")
             return
         _note(erasure_id, step="removing files")
@@ -195,11 +191,6 @@ def _running_turns(account_id: UUID) -> int:
             ignore_conflicts=True,
         )
     return len(turns)
-
-
-def _may_go_on(account_id: UUID) -> bool:
-    with platform_context():
-        return _locked(account_id) is not None
 
 
 def _locked(account_id: UUID) -> Account | None:

@@ -17,7 +17,7 @@ from agents.runtime.providers.base import (
     ToolSpec,
 )
 from salient.api.problems import Invalid, Problem
-from salient.texts import is_blank
+from salient.texts import is_blank, paragraphs
 from sessions_app.inputs.turn_input import Sampling, TurnInput
 from sessions_app.protocols.openai import schemas as wire
 from sessions_app.turns.problems import ContentRefused
@@ -99,12 +99,11 @@ def _refuse_unsupported(wanted: wire.ChatCompletionIn) -> None:
 
 
 def _instructions(messages: Iterable[Any]) -> str:
-    texts = [
+    return paragraphs(
         _text(message.content)
         for message in messages
         if isinstance(message, wire.InstructionMessage)
-    ]
-    return "\n\n".join(text for text in texts if not is_blank(text))
+    )
 
 
 def _text(content: str | Sequence[wire.TextPart | wire.RefusalPart] | None) -> str:

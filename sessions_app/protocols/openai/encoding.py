@@ -189,11 +189,6 @@ def error_of(problem: Problem) -> dict[str, Any]:
     return error_body(problem.as_dict())
 
 
-def error_chunk(error: Exception, path: str) -> bytes:
-    """Write an error so that the SDKs raise it; nothing follows it."""
-    return FinalChunk(b"data: " + encoded(error_of(as_problem(error, path))) + b"\n\n")
-
-
 async def chunks(
     turn: Turn, begun: Begun, model: str, path: str, *, with_usage: bool
 ) -> AsyncGenerator[bytes]:
@@ -209,7 +204,8 @@ async def chunks(
                     yield chunk
         last = b"".join(written.finish(Frame(turn.outcome(), model)))
     except Exception as error:
-        last = error_chunk(error, path)
+        # In the form that the SDKs raise; nothing follows it.
+        last = b"data: " + encoded(error_of(as_problem(error, path))) + b"\n\n"
     yield FinalChunk(last)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agents.runtime.providers.base import ChatMessage
-from salient.texts import is_blank
+from salient.texts import paragraphs
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.protocols.openai.conversion import Function, offered, require_sendable, split
 
@@ -21,7 +21,7 @@ def turn_of(
         attachments=last.attachments if last else (),
         results=results,
         conversation=before,
-        instructions="\n\n".join(text for text in instructions if not is_blank(text)),
+        instructions=paragraphs(instructions),
         client_tools=tools,
         tool_choice=choice,
     )

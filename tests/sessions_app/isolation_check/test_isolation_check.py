@@ -29,6 +29,7 @@ from accounts.limits.quotas import forget_past_rates
 from accounts.models import Account, User
 from accounts.models.slugs import CHECK_PREFIX
 from accounts.tenancy.context import platform_context
+from accounts.tenancy.roles import tenant_tables
 from salient.api.problems import NotFound
 from sessions_app.api.schemas import HistoryOut, MessageOut
 from sessions_app.background.event_log import forget_turn_events
@@ -41,7 +42,6 @@ from sessions_app.isolation_check.sql_probes import (
     fingerprints,
     rows_to_forge,
     sql_leaks,
-    tables,
 )
 from sessions_app.models import Message
 
@@ -169,7 +169,7 @@ class SqlTests(OneConnection):
 
         inserts = [q["sql"] for q in ran if q["sql"].startswith("INSERT INTO")]
         self.assertEqual([text for text in inserts if " VALUES (" not in text], [])
-        self.assertEqual(len(inserts), len(tables()))
+        self.assertEqual(len(inserts), len(tenant_tables()))
 
     def test_on_a_cluster_only_a_row_that_may_not_move_is_excused(self) -> None:
         for told, excused in (

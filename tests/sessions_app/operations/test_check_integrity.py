@@ -26,11 +26,11 @@ from accounts.models import AuditEntry, WebhookDelivery
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import find_account
 from accounts.tenancy.renames import rename_account
+from accounts.tenancy.roles import tenant_tables
 from agents.instances.renames import rename_agent
 from sessions_app.operations.doctor.agents_in_use import models_in_use
 from sessions_app.operations.integrity import service
 from sessions_app.operations.integrity.checks import NAMED, Check
-from sessions_app.operations.lifecycle.accounts import tables as of_accounts
 from tests.support.commands import refusal, run
 from tests.support.factories import (
     make_account,
@@ -288,7 +288,7 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
             service.check_integrity(self.account)
 
         # Which days have sums at all is asked of all accounts.
-        tables = {"accounts", *of_accounts()} - {"usage_totals"}
+        tables = {"accounts", *tenant_tables()} - {"usage_totals"}
         self.assertGreater(len(statements), 20)
         for statement in statements:
             with platform_context(), connection.cursor() as cursor:

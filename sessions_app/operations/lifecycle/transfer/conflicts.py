@@ -116,9 +116,8 @@ def _of_people(read: Reader, found: Plan, *, add_people: bool) -> list[str]:
                 taken.append(person["email"])
     conflicts = [f"people: the id of {each} is another person's here." for each in taken[:SHOWN]]
     if missing and not add_people:
-        conflicts.append(
-            f"people: {len(missing)} are not here ({_some(missing)}): --add-people makes them."
-        )
+        some = ", ".join(missing[:SHOWN]) + (", …" if len(missing) > SHOWN else "")
+        conflicts.append(f"people: {len(missing)} are not here ({some}): --add-people makes them.")
     return conflicts
 
 
@@ -127,7 +126,3 @@ def _of_rows(read: Reader) -> Iterator[str]:
         count, example = rows_here(read, table)
         if count:
             yield f"{table.name}: {count} ids are here already, as {example}."
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")

@@ -112,8 +112,9 @@ def _rows(table: Table, account: Account) -> Iterator[str]:
 
 def _query(table: Table, account: Account, *, is_first: bool) -> sql.Composed:
     comma = sql.SQL(", ")
+    places = comma.join([sql.Placeholder()] * len(table.key))
     after = sql.SQL("" if is_first else " AND ({}) > ({})").format(
-        *(() if is_first else (comma.join(table.ordered("t")), comma.join(_places(table))))
+        *(() if is_first else (comma.join(table.ordered("t")), places))
     )
     order = sql.SQL("" if not table.key else " ORDER BY {}")
     return sql.SQL(
@@ -130,10 +131,6 @@ def _query(table: Table, account: Account, *, is_first: bool) -> sql.Composed:
         inner=order.format(*([comma.join(table.ordered("t"))] if table.key else ())),
         outer=order.format(*([comma.join(table.ordered("r"))] if table.key else ())),
     )
-
-
-def _places(table: Table) -> list[sql.Composable]:
-    return [sql.Placeholder()] * len(table.key)
 
 
 def _column(table: Table, name: str, account: Account) -> sql.Composable:

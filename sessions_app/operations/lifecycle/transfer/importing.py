@@ -79,7 +79,10 @@ def _files(read: Reader, slug: str) -> Iterator[None]:
     draft = Path(tempfile.mkdtemp(prefix=".import-", dir=config_dir()))
     try:
         for name in names:
-            _extract(read, name, draft / name.removeprefix(CONFIG))
+            path = draft / name.removeprefix(CONFIG)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.writelines(read.pieces(name))
         draft.chmod(0o755)
         draft.rename(place)
     except OSError as error:
@@ -91,9 +94,3 @@ def _files(read: Reader, slug: str) -> Iterator[None]:
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise
-
-
-def _extract(read: Reader, name: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.writelines(read.pieces(name))

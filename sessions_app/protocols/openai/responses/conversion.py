@@ -19,7 +19,7 @@ from agents.runtime.providers.base import (
     ToolSpec,
 )
 from salient.api.problems import Invalid
-from salient.texts import is_blank
+from salient.texts import is_blank, paragraphs
 from sessions_app.inputs.exchanges import request_id_of
 from sessions_app.inputs.turn_input import Sampling, TurnInput
 from sessions_app.protocols.openai.conversion import (
@@ -35,7 +35,6 @@ from sessions_app.protocols.openai.responses import schemas as wire
 from sessions_app.turns.problems import ContentRefused, UnknownCall
 
 INPUT = "input"
-BETWEEN_INSTRUCTIONS = "\n\n"
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -68,10 +67,6 @@ def items_of(wanted: wire.ResponseIn) -> list[Any]:
     return list(wanted.input)
 
 
-def references_in(items: Iterable[Any]) -> list[str]:
-    return [item.id for item in items if isinstance(item, wire.ItemReference)]
-
-
 def without_known(items: Iterable[Any]) -> list[Any]:
     """Leave out what the stored conversation has: our own answers and calls, sent again."""
     return [
@@ -98,12 +93,11 @@ def said_of(items: Sequence[Any], *, goes_on: bool) -> Said:
 
 
 def _instructions(items: Iterable[Any]) -> str:
-    texts = [
+    return paragraphs(
         _text(item.content)
         for item in items
         if isinstance(item, wire.MessageItem) and item.role in {"system", "developer"}
-    ]
-    return BETWEEN_INSTRUCTIONS.join(text for text in texts if not is_blank(text))
+    )
 
 
 def _text(content: str | list[Any]) -> str:
@@ -221,12 +215,12 @@ def turn_input(
     """Return the turn that is asked for; raises a Problem that names what is wrong."""
     _refuse_unsupported(wanted)
     tools, choice = _tools(wanted)
-    among = _joined(chain.instructions if chain else "", said.instructions)
+    among = paragraphs([chain.instructions if chain else "", said.instructions])
     asked = TurnInput(
         message=said.last.content if said.last else "",
         attachments=said.last.attachments if said.last else (),
         results=said.results,
-        instructions=_joined(wanted.instructions or "", among),
+        instructions=paragraphs([wanted.instructions or "", among]),
         client_tools=tools,
         tool_choice=choice,
         parallel_tool_calls=wanted.parallel_tool_calls if tools else None,
@@ -243,10 +237,6 @@ def turn_input(
     asked = _placed(asked, said, chain, session_id, end_user)
     require_sendable(asked)
     return asked
-
-
-def _joined(*texts: str) -> str:
-    return BETWEEN_INSTRUCTIONS.join(text for text in texts if not is_blank(text))
 
 
 def _placed(

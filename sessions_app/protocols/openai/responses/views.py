@@ -282,7 +282,7 @@ async def _asked(request: ApiRequest, instance: AgentInstance, wanted: ResponseI
     goes_on = previous is not None or wanted.conversation is not None
     if goes_on:
         items = conversion.without_known(items)
-    elif references := conversion.references_in(items):
+    elif references := [item.id for item in items if isinstance(item, wire.ItemReference)]:
         found = await in_database(stored.referenced, caller, instance, references)
         items = [found[i.id] if isinstance(i, wire.ItemReference) else i for i in items]
     said = conversion.said_of(items, goes_on=goes_on)
