@@ -134,7 +134,7 @@ def without_hold(sessions: QuerySet[Session]) -> QuerySet[Session]:
 
 
 def _is_covered() -> Q:
-    held = LegalHold.objects.in_force().exclude(session_id=None)
+    held = LegalHold.objects.in_force().filter(session_id__isnull=False)
     return Q(Exists(_covering())) | Q(pk__in=with_copies(held.values_list("session_id", flat=True)))
 
 
