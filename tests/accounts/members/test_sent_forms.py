@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 import threading
 from datetime import timedelta
 from typing import Any
 from unittest import mock
 
+from django.conf import settings
 from django.contrib.messages import get_messages
 from django.core import mail
 from django.db import connection
-from django.test import Client, TransactionTestCase
+from django.test import Client, SimpleTestCase, TransactionTestCase
 from django.urls import reverse
 from django.utils import timezone
 
@@ -218,3 +222,18 @@ class AtOnceTests(TransactionTestCase):
         self.assertEqual(self.made(), 1)
         again = self.client.post(ADD, self.form, secure=True)
         self.assertEqual((self.made(), again.status_code), (1, 302))
+
+
+if shutil.which("node") or os.environ.get("CI"):
+
+    class ScriptTests(SimpleTestCase):
+        """It runs where Node is installed, and in CI always."""
+
+        def test_a_second_click_sends_nothing_for_a_while(self) -> None:
+            base = settings.BASE_DIR
+            script = {"ONCE_SCRIPT": str(base / "static/once.js")}
+            command = ["node", str(base / "tests/clients/once.mjs")]
+            done = subprocess.run(
+                command, env=os.environ | script, capture_output=True, check=False, text=True
+            )
+            self.assertEqual(done.returncode, 0, done.stderr)
