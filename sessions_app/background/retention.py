@@ -1,4 +1,4 @@
-"""Deletes what running turns have told other processes, when nobody needs it any more."""
+"""Deletes the events and cancellations of turns when they are no longer needed."""
 
 from __future__ import annotations
 

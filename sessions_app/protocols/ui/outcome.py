@@ -1,4 +1,4 @@
-"""What an interface is told of a turn besides its text."""
+"""What a chat interface is told about a turn besides its text."""
 
 from __future__ import annotations
 

@@ -259,7 +259,9 @@ class PageTests(OverviewCase):
 
         self.assertNotContains(page, "Top accounts")
         self.assertContains(page, "/admin/accounts/account/")
-        self.assertContains(page, "Figures are shown to people who may see accounts and LLM requests.")
+        self.assertContains(
+            page, "Figures are shown to people who may see accounts and LLM requests."
+        )
 
 
 class ChartTests(SimpleTestCase):
