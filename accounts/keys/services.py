@@ -129,7 +129,7 @@ def _require_instances(account: Account, ids: list[UUID]) -> None:
 
 
 class ShownToStaff(Problem):
-    """Staff were shown the key: a successor would outlive their support access."""
+    """The key was shown to staff: a successor would outlive their support access."""
 
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
