@@ -1,4 +1,4 @@
-"""E-mail on the console and in files, as people read it: no line is broken, no sign is encoded."""
+"""E-mail on the console and in files, as people read it: no line is wrapped, nothing is encoded."""
 
 import email.policy
 from email.message import EmailMessage as Message

@@ -27,7 +27,7 @@ from salient.database import in_database
 
 @api_view("GET", scope=Scope.KEYS_READ, query=PageIn, answer=KeysOut)
 async def key_list(request: ApiRequest, *, query: PageIn) -> KeysOut:
-    """List the account's keys, the newest first, ended ones too; never a secret."""
+    """List the account's keys, newest first, including ended ones; never their secrets."""
     account_id = request.caller.account_id
     keys, following, slugs = await in_database(
         managed.keys_page, account_id, query.cursor, query.limit
@@ -72,7 +72,7 @@ async def one_key(request: ApiRequest, key_id: str) -> KeyOut:
     problems=(KeyEnded, AlreadyRotated, ShownToStaff, ExceedsCaller),
 )
 async def key_rotate(request: ApiRequest, key_id: str, *, body: RotateIn) -> SuccessorOut:
-    """Make a key's successor, whose secret is shown only here; the old one works on for a time."""
+    """Make a key's successor, shown only here; the old key keeps working for a time."""
     overlap = timedelta(seconds=body.overlap_seconds)
     rotated, slugs = await in_database(
         managed.rotate_key, request.caller, path_uuid(key_id, "key"), overlap

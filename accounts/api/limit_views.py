@@ -23,7 +23,7 @@ from salient.database import in_database
 
 @api_view("GET", scope=Scope.LIMITS_READ, answer=LimitsOut)
 async def limit_list(request: ApiRequest) -> LimitsOut:
-    """List the account's limits, and the most that its owners may set."""
+    """List the account's limits, and the highest values that its owners may set."""
     found = await in_database(own.limits_of, request.caller.account_id)
     return LimitsOut.of_page([LimitOut.of(each) for each in found], None)
 

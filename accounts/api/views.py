@@ -56,7 +56,7 @@ def describe(caller: Caller) -> MeOut:
     problems=(AlreadyRotated,),
 )
 async def rotate_key(request: ApiRequest, *, body: RotateIn) -> RotatedOut:
-    """Rotate the secret key of this call; a key rotates itself and no other."""
+    """Rotate the secret key of this call; a key can rotate only itself."""
     caller = request.caller
     if caller.kind != CallerKind.SECRET_KEY or caller.api_key_id is None:
         raise Forbidden("Only a secret key rotates itself.")

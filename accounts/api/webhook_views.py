@@ -95,7 +95,7 @@ async def webhook_delete(request: ApiRequest, webhook_id: str) -> None:
 async def webhook_rotate(
     request: ApiRequest, webhook_id: str, *, body: RotateSecretIn
 ) -> NewWebhookOut:
-    """Give a webhook a new secret; the old one signs too for the time of the overlap."""
+    """Give a webhook a new secret; during the overlap the old one signs too."""
     rotated = await in_database(
         endpoints.rotate_secret,
         request.caller.account_id,
@@ -114,7 +114,7 @@ async def webhook_rotate(
     problems=(WebhookDisabled,),
 )
 async def webhook_test(request: ApiRequest, webhook_id: str) -> DeliveryOut:
-    """Send an event of the type webhook.test; the log says what came of it."""
+    """Send an event of the type webhook.test; the log shows the result."""
     account_id, wanted = request.caller.account_id, path_uuid(webhook_id, "webhook")
     return DeliveryOut.of(await in_database(endpoints.send_test, account_id, wanted))
 
@@ -123,7 +123,7 @@ async def webhook_test(request: ApiRequest, webhook_id: str) -> DeliveryOut:
 async def delivery_list(
     request: ApiRequest, webhook_id: str, *, query: DeliveriesIn
 ) -> DeliveriesOut:
-    """List what was sent to a webhook, and what waits, the newest first."""
+    """List what was sent to a webhook and what is waiting, newest first."""
     page, following = await in_database(
         log.deliveries_of,
         request.caller.account_id,

@@ -125,7 +125,7 @@ def _known(scopes: Iterable[str]) -> list[str]:
 
 
 class ShownToStaff(Problem):
-    """Staff were shown the key: a successor would outlive their support access."""
+    """The key was shown to staff: a successor would outlive their support access."""
 
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"

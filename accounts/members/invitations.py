@@ -1,4 +1,4 @@
-"""Invitations: a place in an account, offered by e-mail to the person who holds the address."""
+"""Invitations: membership in an account, offered by e-mail to the owner of the address."""
 
 from __future__ import annotations
 

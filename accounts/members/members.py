@@ -74,7 +74,7 @@ _callers: TTLCache[tuple[str, str], Known] = TTLCache()
 
 
 class LastOwner(Problem):
-    """An account keeps one owner."""
+    """The last owner of an account can be neither removed nor demoted."""
 
     status = HTTPStatus.CONFLICT
     code = "last_owner"

@@ -1,4 +1,4 @@
-"""Webhooks: where an account is told what has happened, and what was sent there."""
+"""Webhooks: the URLs of an account that get its events, and what was sent there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seals the secrets in tenants' rows anew, when SECRET_ENCRYPTION_KEYS has another first key."""
+"""Encrypts the secrets in tenants' rows again when SECRET_ENCRYPTION_KEYS has a new first key."""
 
 from __future__ import annotations
 

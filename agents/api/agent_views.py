@@ -32,7 +32,7 @@ from salient.database import in_database
 
 @api_view("GET", scope=Scope.AGENTS_READ, query=AgentsIn, answer=InstancesOut)
 async def agent_list(request: ApiRequest, *, query: AgentsIn) -> InstancesOut:
-    """List the account's active agents; those who manage agents may ask for the others."""
+    """List the account's active agents; callers who manage agents may list the others too."""
     caller, wanted = request.caller, query.status
     if wanted != "active" and not manages(caller):
         raise Forbidden("Only who manages agents sees those that are not active.")

@@ -51,7 +51,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 @managed_view("GET", scope=Scope.CONFIG_READ, answer=ConfigOut)
 async def config(request: ApiRequest, instance: AgentInstance) -> ConfigOut:
-    """Show the configuration in force, each value with its origin, and if the agent answers."""
+    """Show the configuration in force, each value's origin, and whether the agent can answer."""
     return await in_database(_config, instance)
 
 
@@ -80,7 +80,7 @@ async def draft(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
 async def draft_replace(
     request: ApiRequest, instance: AgentInstance, *, body: DraftIn
 ) -> HttpResponse:
-    """Store the draft in place of the one that If-Match names; nobody is served by it."""
+    """Replace the draft that If-Match names; a draft is not used for any caller."""
     seen = wanted_etag(request, may_be_new=True)
     stored = await in_database(
         managed.replace_draft,
@@ -110,7 +110,7 @@ def _draft(found: ConfigDraft) -> HttpResponse:
     headers=("If-Match",),
 )
 async def draft_discard(request: ApiRequest, instance: AgentInstance) -> None:
-    """Throw away the draft that If-Match names."""
+    """Discard the draft that If-Match names."""
     await in_database(managed.discard_draft, instance, seen=wanted_etag(request))
 
 
@@ -120,7 +120,7 @@ async def draft_discard(request: ApiRequest, instance: AgentInstance) -> None:
 async def validate(
     request: ApiRequest, instance: AgentInstance, *, body: ValidateIn
 ) -> ValidatedOut:
-    """Say what is wrong with a text, or what it would change; nothing is stored."""
+    """Say what is wrong with a text, or what it would change, without storing it."""
     await count_text(request.caller, body.text)
     validated, changes = await in_database(managed.validate, instance, body.text)
     return ValidatedOut.of(validated, changes)
@@ -151,7 +151,7 @@ async def diff(request: ApiRequest, instance: AgentInstance, *, query: DiffIn) -
     headers=("If-Match",),
 )
 async def publish(request: ApiRequest, instance: AgentInstance, *, body: PublishIn) -> VersionOut:
-    """Put the draft that If-Match names in force; the note says what changes and why."""
+    """Publish the draft that If-Match names; the note says what changes and why."""
     made = await in_database(
         managed.publish_draft,
         request.caller,
@@ -181,7 +181,7 @@ async def rollback(request: ApiRequest, instance: AgentInstance, *, body: Rollba
 
 @managed_view("GET", scope=Scope.CONFIG_READ, query=PageIn, answer=VersionsOut)
 async def versions(request: ApiRequest, instance: AgentInstance, *, query: PageIn) -> VersionsOut:
-    """List what was published, the newest first."""
+    """List the published versions, newest first."""
     found, following, newest = await in_database(
         managed.publications, instance, query.cursor, query.limit
     )

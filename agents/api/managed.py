@@ -26,7 +26,7 @@ CHARACTERS_A_CALL = 8 * 1024
 
 
 class PreconditionRequired(Problem):
-    """Writing over what somebody else may have written needs to say what was read."""
+    """Overwriting what others may have changed requires the ETag that was read."""
 
     status = HTTPStatus.PRECONDITION_REQUIRED
     code = "precondition_required"

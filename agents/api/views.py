@@ -26,7 +26,7 @@ from agents.models import AgentInstance
 async def visitor_start(
     request: ApiRequest, instance: AgentInstance, *, body: VisitorIn
 ) -> VisitorOut:
-    """Start a visitor of an embed, or name the account's end user: a token and its end."""
+    """Start an anonymous visitor, or name an end user: gives a token and its expiry."""
     former = None if body.sub is not None else await former_visitor(request, instance)
     token = start_visitor(request.caller, instance.pk, body, visitor=former)
     return VisitorOut(token=visitor_tokens.write_token(token), expires_at=token.expires_at)

@@ -1,4 +1,4 @@
-"""Holds an answer against the format that the caller asked for.
+"""Checks an answer against the format that the caller asked for.
 
 The schema comes from a caller: it is bounded and refers to nothing outside of itself. What is not
 plainly cheap is checked in a process of its own, so that no schema holds up the event loop.

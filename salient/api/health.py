@@ -29,13 +29,13 @@ class NotReadyOut(Out):
 
 @open_route(answer=HealthOut)
 async def healthz(request: HttpRequest) -> JsonResponse:
-    """Tell whether the process is alive; the database is not asked."""
+    """Tell whether the process is alive, without using the database."""
     return JsonResponse({"status": "ok"})
 
 
 @open_route(answer=HealthOut, also={HTTPStatus.SERVICE_UNAVAILABLE: NotReadyOut})
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """Tell whether the process is ready for requests: 503 says what it waits for."""
+    """Tell whether the process is ready for requests; a 503 says what it is waiting for."""
     try:
         async with asyncio.timeout(READY_SECONDS):
             problem = await in_database(migrations.find_problem)

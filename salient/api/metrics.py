@@ -17,9 +17,7 @@ from salient.observability.stored import read_stored
 
 @open_route(answer=Text("text/plain"), problems=(Unauthenticated, UnknownRoute, InternalError))
 async def metrics(request: HttpRequest) -> HttpResponse:
-    """Give the figures of this server in the format of Prometheus; without METRICS_TOKEN it is not
-    there.
-    """
+    """Give the metrics of this server in the format of Prometheus; 404 without METRICS_TOKEN."""
     try:
         require_token(request)
     except Problem as problem:

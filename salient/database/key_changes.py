@@ -1,4 +1,4 @@
-"""Changes of keys while servers go on: a table is locked for a moment only, never for a scan.
+"""Changes of keys while servers run: a table is locked for a moment only, never for a scan.
 
 Indexes are built concurrently, foreign keys are added NOT VALID and validated afterwards. What an
 interrupted run has left is made again by the next one.

@@ -1,1 +1,1 @@
-"""What is seen of a running installation: logs, metrics and traces."""
+"""Observability of a running installation: logs, metrics and traces."""

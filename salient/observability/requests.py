@@ -1,4 +1,4 @@
-"""What is noted of each request: a line of the log, a count, a span; each only where it is on."""
+"""Records each request as a log line, a count and a span, each only where it is enabled."""
 
 from __future__ import annotations
 

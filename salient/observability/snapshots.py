@@ -1,4 +1,4 @@
-"""What a process holds at this moment, noted every few seconds for whichever process is asked."""
+"""The gauges of a process, written every few seconds so that any process can report them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures that stand in the database, read when /metrics is asked: the queue, webhooks, accounts.
+"""Figures read from the database for /metrics: the queue, webhooks, accounts.
 
 Every process of every server gives the same, so that a query takes their maximum and not their sum.
 Each app registers what it knows; a reader runs outside of any tenant context.

@@ -1,4 +1,4 @@
-"""Periodic jobs: each is a task of Django's whose next run always stands in the queue.
+"""Periodic jobs: each is a Django task whose next run is always in the queue.
 
 A run is no chain: whether the last one failed, or its process was killed, the next one comes. A job
 that is due while it still runs is left out.

@@ -1,4 +1,4 @@
-"""The life of an account's data in the admin: days, legal holds, the archive, the erasure."""
+"""The lifecycle of an account's data in the admin: retention, legal holds, archive, erasure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search box of every page of the admin: what one has at hand leads to its page.
+"""The search box on every page of the admin: it finds the page of whatever is typed in.
 
 It is sent by POST, so that a pasted key or a person's address stands in no address and no log.
 """

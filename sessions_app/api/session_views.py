@@ -42,7 +42,7 @@ from sessions_app.turns.problems import TurnInProgress
 async def session_list(
     request: ApiRequest, instance: AgentInstance, *, query: SessionsIn
 ) -> SessionsOut:
-    """List the caller's sessions, the most recently active first."""
+    """List the caller's sessions, most recently active first."""
     return await in_database(list_sessions, request.caller, instance, query)
 
 
@@ -98,7 +98,7 @@ async def session_delete(request: ApiRequest, instance: AgentInstance, session_i
 async def session_messages(
     request: ApiRequest, instance: AgentInstance, session_id: str, *, query: MessagesIn
 ) -> MessagesOut:
-    """Return a page of a session's messages, each answer with how its turn ended."""
+    """Return a page of a session's messages, each answer with its turn's result."""
     wanted = path_uuid(session_id, "session")
     return await in_database(read_messages, request.caller, instance, wanted, query)
 

@@ -45,7 +45,7 @@ turn = by_method(read, delete)
 
 @instance_view("POST", scope=Scope.CHAT, answer=TurnOut)
 async def cancel(request: ApiRequest, instance: AgentInstance, turn_id: str) -> TurnOut:
-    """End a running turn, whichever process runs it; of one that has ended nothing changes."""
+    """Cancel a running turn, on any server; a turn that has ended does not change."""
     return await stored_turns.cancel_turn(request.caller, instance, path_uuid(turn_id, "turn"))
 
 
@@ -61,7 +61,7 @@ async def cancel(request: ApiRequest, instance: AgentInstance, turn_id: str) -> 
 async def read_events(
     request: ApiRequest, instance: AgentInstance, turn_id: str
 ) -> StreamingHttpResponse | None:
-    """Give the events of a turn, those that have happened and those to come.
+    """Stream the events of a turn: past ones, then new ones.
 
     With `Last-Event-ID` only those after that event; 204 when it was the last one, so that an
     EventSource does not connect again. Who may not read conversations (history:read) follows, and

@@ -53,7 +53,7 @@ from sessions_app.usage.report import usage_csv, usage_of
     answer_headers=("Location",),
 )
 async def chat(request: ApiRequest, instance: AgentInstance, *, body: ChatIn) -> HttpResponse:
-    """Answer one message; with `background` at once, and the turn goes on."""
+    """Answer one message; with `background`, answer at once and let the turn continue."""
     if body.background:
         return await _begun(request, instance, body)
     asked = body.as_input()

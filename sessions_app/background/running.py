@@ -1,4 +1,4 @@
-"""Background turns: each runs to its end in the process that began it, whoever reads its events."""
+"""Background turns: each runs to its end in the process that began it, even if nobody reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One search for everything: account, agent, key, person, session, or LLM request, by what one has.
+"""One search for everything: account, agent, key, person, session or LLM request.
 
 A text is read once for what it can be: an id, a key's text, an e-mail address, or a name. Each
 kind is one query of a few rows, and ids, keys and e-mail addresses are found by indexes.

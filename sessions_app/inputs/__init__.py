@@ -1,1 +1,1 @@
-"""What callers ask of a turn: one value of every endpoint, made whole for the engine."""
+"""What callers request for a turn: every endpoint builds one value, completed for the engine."""

@@ -1,4 +1,4 @@
-"""A conversation that a caller brings, stored as the beginning of the session that goes on."""
+"""Stores the conversation that a caller sends as the beginning of its session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of client tools over the turns that they take: kept with messages, and found again.
+"""Calls of client tools, which take several turns: stored with messages, and found again.
 
 The assistant's message of a turn that ended with such calls keeps {"rounds": [...]} in its meta
 data, with the agent's own calls and results of that turn; the message that brought results keeps

@@ -1,1 +1,1 @@
-"""What ops run: adoption of older databases, integrity, lifecycle of accounts."""
+"""What operators run: adoption of older databases, integrity, lifecycle of accounts."""

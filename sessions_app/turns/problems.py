@@ -103,7 +103,7 @@ class InstructionsRefused(NotOffered):
 
 
 class ClientToolsRefused(NotOffered):
-    """Tools of the caller, and the agent takes none, or has one of that name itself."""
+    """The caller sent tools, and the agent accepts none or has one of that name itself."""
 
     code = "client_tools_refused"
 
@@ -185,7 +185,7 @@ class SettlementDelayed(Problem):
 
 
 class AgentUnavailable(Problem):
-    """The agent answers nobody at the moment; its owner can see why. Only visitors and end users
+    """The agent cannot answer at the moment; its owner can see why. Only visitors and end users
     get it, in place of what concerns the account.
     """
 

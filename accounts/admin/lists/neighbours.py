@@ -1,4 +1,4 @@
-"""The way through the rows of a list: from a row's page to the next one of the same search."""
+"""Links from a row's page to the next and the previous row of the same search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches: what is looked for, which may be a person's, stands in an address only encrypted.
+"""Searches, which may contain personal data, are in addresses only in encrypted form.
 
 The form is sent by POST. So pages, links and exports work as with other filters, and neither a log
 nor the history of a browser holds the text.

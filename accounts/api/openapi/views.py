@@ -57,7 +57,7 @@ def whole(server: str) -> tuple[bytes, str]:
 
 @api_view("GET", scope=ANY, rate=Rates.HEAVY, answer=dict[str, Any])
 async def account_openapi(request: ApiRequest) -> HttpResponse:
-    """Describe what this caller may use; addresses begin behind the account's own."""
+    """Describe what this caller may use; paths are relative to the account."""
     caller = request.caller
     usable = frozenset(scope for scope in _scopes() if may(caller, scope))
     body = document_for(usable, f"{settings.PUBLIC_URL}/accounts/{caller.account_slug}")

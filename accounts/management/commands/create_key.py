@@ -14,6 +14,7 @@ from accounts.models import Account, KeyKind, KeyMode, Scope
 from accounts.models.api_key import DEFAULT_SCOPES
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
+from salient.formatting import moment
 from salient.management.base import (
     Misused,
     Refused,
@@ -90,7 +91,9 @@ class Command(ReportingCommand):
             yield f"A key for {report['account']} would be made; nothing was changed."
             return
         yield self.style.SUCCESS(f"Made API key “{report['name']}” for {report['account']}.")
-        yield f"It may: {', '.join(report['scopes'])}. Expires: {report['expires_at'] or 'never'}."
+        end = report["expires_at"]
+        expires = moment(datetime.fromisoformat(end)) if end else "never"
+        yield f"It may: {', '.join(report['scopes'])}. Expires: {expires}."
         for what in ("instances", "origins", "networks"):
             if report[what]:
                 yield f"Only these {what}: {', '.join(report[what])}."

@@ -1,7 +1,7 @@
 """`manage.py rotate_key KEY_ID`: make a key's successor; the old key works a while longer."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from accounts.keys.services import ROTATION_OVERLAP, AlreadyRotated, ShownToStaff, rotate_api_key
 from accounts.management.look_up import find_key
 from salient.api.problems import NotFound
+from salient.formatting import moment
 from salient.management.base import Misused, Refused, ReportingCommand
 
 HOUR = timedelta(hours=1)
@@ -58,6 +59,7 @@ class Command(ReportingCommand):
             yield f"Key {report['old_key_id']} would be rotated; nothing was changed."
             return
         yield self.style.SUCCESS(f"Rotated API key “{report['name']}” of {report['account']}.")
-        yield f"The old one ends {report['old_key_expires_at']}."
+        ends = moment(datetime.fromisoformat(report["old_key_expires_at"]))
+        yield f"The old one ends {ends}."
         yield "Copy the new one now; only a hash is kept and it cannot be shown again:"
         yield report["key"]

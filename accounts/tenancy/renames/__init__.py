@@ -31,7 +31,7 @@ RENAME_SECONDS = 600
 
 
 class SlugTaken(Problem):
-    """The slug is another one's, or still leads to another one that had it before."""
+    """The slug belongs to another one, or still redirects to one that had it before."""
 
     status = HTTPStatus.CONFLICT
     code = "slug_taken"

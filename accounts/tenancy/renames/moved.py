@@ -18,7 +18,7 @@ from salient.database.constraints import broken_constraint
 
 
 class Moved(Problem):
-    """The account or the agent was renamed: send the same call to `Location`, method and body too.
+    """The account or agent was renamed: send the same call, with method and body, to `Location`.
 
     Only who could call the new address is told; to everybody else the old one is unknown.
     """

@@ -1,4 +1,4 @@
-"""Says which agents cannot answer, and why; and which agents a model connection answers for."""
+"""Says which agents cannot answer and why, and which agents use a model connection."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class AlreadyInForce(Problem):
 
 
 class ChecksFailed(Problem):
-    """Test chats speak against it; a `gate_reason` goes past them."""
+    """Required test chats have not passed; a `gate_reason` overrides them."""
 
     status = HTTPStatus.CONFLICT
     code = "publish_checks_failed"

@@ -1,4 +1,4 @@
-"""Seals every stored secret under the first key of SECRET_ENCRYPTION_KEYS."""
+"""Encrypts every stored secret again with the first key of SECRET_ENCRYPTION_KEYS."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Forbidden(Problem):
 
 
 class NotFound(Problem):
-    """It does not exist, or is not for this caller; `what` is the kind of thing.
+    """It does not exist, or the caller may not see it; `what` is the kind of thing.
 
     `what` comes from the path or the body, as in “session”. Whoever may not know that the account
     exists is answered without it.

@@ -1,4 +1,4 @@
-"""Feedback in the admin: what people thought of answers, and what came of it.
+"""Feedback in the admin: what people thought of answers, and what staff decided.
 
 Comments are shown to who may read texts. What came of it is said by who works on agents.
 """

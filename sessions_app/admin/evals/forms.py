@@ -85,7 +85,7 @@ class SavedChatForm(forms.ModelForm[SavedChat]):
                 self._check(number, message, [*contains, *excludes])
                 yield message, better, {"contains": contains, "excludes": excludes}
             elif better or contains or excludes:
-                self.add_error(f"message_{number}", "An answer needs a user's message.")
+                self.add_error(f"message_{number}", "An answer needs a user message.")
 
     def _check(self, number: int, message: str, expected: list[str]) -> None:
         try:

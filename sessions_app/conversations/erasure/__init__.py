@@ -1,1 +1,1 @@
-"""Erasing a person: found, erased with what was copied, and looked for again afterwards."""
+"""Erasing a person: finds the texts, erases them with their copies, and scans for what is left."""

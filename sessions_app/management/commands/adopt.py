@@ -1,4 +1,4 @@
-"""`manage.py adopt`: carry a database that Alembic made into today's schema, while it is used."""
+"""`manage.py adopt`: move a database made by Alembic to Salient's schema while it is used."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -17,12 +17,12 @@ STEPS = ("check", "switch", "undo", "finish")
 
 
 class Command(ReportingCommand):
-    """Each step may be repeated: one that was killed goes on where it ended."""
+    """Each step may be repeated: the next run continues one that was killed."""
 
     help = (
-        "Carry a database that Alembic made into today's schema. Without an option it makes "
-        "today's tables beside the old ones and fills them while the old application works; "
-        "--switch exchanges them, --undo takes it all back, --finish drops the old tables."
+        "Move a database made by Alembic to Salient's schema. Without an option it makes the new "
+        "tables beside the old ones and fills them while the old application is running; "
+        "--switch exchanges them, --undo reverts everything, --finish drops the old tables."
     )
     writes: ClassVar[bool] = False
 
@@ -35,10 +35,10 @@ class Command(ReportingCommand):
             help="say what would be done and what stands in the way; exit code 1 if anything does",
         )
         steps.add_argument(
-            "--switch", action="store_true", help="put today's tables in the old ones' place"
+            "--switch", action="store_true", help="replace the old tables with the new ones"
         )
-        steps.add_argument("--undo", action="store_true", help="give the old tables their place")
-        steps.add_argument("--finish", action="store_true", help="drop the old tables, for good")
+        steps.add_argument("--undo", action="store_true", help="put the old tables back")
+        steps.add_argument("--finish", action="store_true", help="drop the old tables permanently")
         parser.add_argument(
             "--owner",
             default="",
@@ -60,7 +60,9 @@ class Command(ReportingCommand):
             "--others", action="store_true", help="switch while others are connected"
         )
         parser.add_argument(
-            "--discard", action="store_true", help="undo although conversations have gone on"
+            "--discard",
+            action="store_true",
+            help="undo, and give up conversations since the switch",
         )
         super().add_arguments(parser)
 
@@ -102,7 +104,7 @@ class Command(ReportingCommand):
             yield adopting.NOTHING
         else:
             yield (
-                f"{report['done']} sessions are carried, and what changed since is followed. "
+                f"{report['done']} sessions are copied, and later changes are followed. "
                 "Stop the old application, then run adopt --switch."
             )
 
@@ -110,7 +112,7 @@ class Command(ReportingCommand):
 def _checked(report: Mapping[str, Any]) -> Iterator[str]:
     rows = ", ".join(f"{number} {table}" for table, number in report["rows"].items())
     yield f"revision {report['revision'] or 'none'}: {rows}"
-    yield f"adopt takes some {report['estimated_seconds']} s; the old application works meanwhile"
+    yield f"adopt takes some {report['estimated_seconds']} s; the old application may run meanwhile"
     yield from (f"- {note}" for note in report["notes"])
     if report["faults"]:
         yield "Problems (nothing was changed):"
@@ -131,7 +133,7 @@ def _compared(report: Mapping[str, Any]) -> Iterator[str]:
         return
     yield f"The old tables were held for {report['held_ms']} ms; all took {report['seconds']} s."
     if report["ok"]:
-        yield "Start Salient. adopt --undo goes back, until adopt --finish drops the old tables."
+        yield "Start Salient. adopt --undo reverts this, until adopt --finish drops the old tables."
     else:
         yield "The contents differ: adopt --undo goes back."
 

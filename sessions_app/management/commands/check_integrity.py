@@ -1,4 +1,4 @@
-"""`manage.py check_integrity`: find what contradicts itself in the database, and mend it."""
+"""`manage.py check_integrity`: find contradictions in the database, and repair them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

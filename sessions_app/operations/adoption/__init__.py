@@ -1,1 +1,1 @@
-"""Carries a database that Alembic made into today's schema, while it is used, and back."""
+"""Moves a database made by Alembic to Salient's schema, while it is used, and back."""

@@ -1,4 +1,4 @@
-"""`manage.py adopt`: carries a database that Alembic made into today's schema, step by step."""
+"""`manage.py adopt`: moves a database made by Alembic to Salient's schema, step by step."""
 
 from __future__ import annotations
 

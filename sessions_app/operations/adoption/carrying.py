@@ -1,4 +1,4 @@
-"""Carries old rows into today's tables: whole sessions, a batch of them at a time.
+"""Copies old rows into the new tables: whole sessions, in batches.
 
 A session is carried with all that belongs to it, and anew when something of it has changed since.
 So the first carrying and the following of later changes are one statement each.

@@ -1,4 +1,4 @@
-"""What ops decide about an adoption: who owns what has no owner, and what odd values become."""
+"""What operators decide about an adoption: owners of rows without one, new values for odd ones."""
 
 from __future__ import annotations
 

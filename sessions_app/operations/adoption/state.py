@@ -1,4 +1,4 @@
-"""Where an adoption stands, kept in the database itself, so that a killed one goes on.
+"""The state of an adoption, stored in the database itself, so that a killed one can continue.
 
 Three schemas take part: that of the old tables (home, mostly `public`), NEXT, in which today's
 tables are made and filled while the old application works, and BEFORE, which holds the notes of

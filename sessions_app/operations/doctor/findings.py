@@ -1,4 +1,4 @@
-"""What a subject says of itself: ok, a warning, or a fault with what to do about it."""
+"""The result of a check: ok, a warning, or a fault with what to do about it."""
 
 from __future__ import annotations
 

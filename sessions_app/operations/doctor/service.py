@@ -1,4 +1,4 @@
-"""Looks at every subject, each alone: what one raises is its own fault."""
+"""Checks every subject separately: an exception in one is reported as its fault."""
 
 from __future__ import annotations
 

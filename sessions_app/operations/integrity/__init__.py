@@ -1,1 +1,1 @@
-"""Finds rows, figures, files and keys that contradict one another, and mends what is safe."""
+"""Finds rows, figures, files and keys that contradict one another, and repairs what is safe."""

@@ -1,4 +1,4 @@
-"""Runs the checks, mends what may be mended, and notes it in the audit log."""
+"""Runs the checks, repairs what may be repaired, and notes it in the audit log."""
 
 from __future__ import annotations
 

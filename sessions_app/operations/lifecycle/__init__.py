@@ -1,1 +1,1 @@
-"""The end of data: holds, retention, erased accounts, and the receipts of what was erased."""
+"""The lifecycle of data: legal holds, retention, erased accounts, and receipts of erasures."""

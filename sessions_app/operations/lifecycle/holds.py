@@ -36,7 +36,7 @@ NO_REASON = "Say why: a file number. Whoever releases it has to know."
 
 
 class Held(Problem):
-    """It is kept for legal reasons: nothing of it can be changed or deleted."""
+    """A legal hold covers it: nothing of it can be changed or deleted."""
 
     status = HTTPStatus.CONFLICT
     code = "legal_hold"

@@ -141,7 +141,7 @@ def _replay(
 
 @instance_view("GET", scope=Scope.CHAT, answer=ModelsOut)
 async def agent_models(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
-    """List the one model of an agent's address: the agent."""
+    """List the agent as the only model of its address."""
     return _models(request.caller, [instance])
 
 
@@ -162,7 +162,7 @@ async def account_model(request: ApiRequest, model: str) -> HttpResponse:
 
 @instance_view("GET", scope=Scope.CHAT, answer=ModelOut)
 async def agent_model(request: ApiRequest, instance: AgentInstance, model: str) -> HttpResponse:
-    """Describe the agent as a model, by whatever name: its address may be called with any."""
+    """Describe the agent as a model, under any name."""
     del model
     return as_json(encoding.encoded(_model(request.caller, instance)), {})
 

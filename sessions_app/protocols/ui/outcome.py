@@ -1,4 +1,4 @@
-"""What an interface is told of a turn besides its text: how it ended, and the agent's tool calls.
+"""What a chat interface is told about a turn besides its text: its end, and the tool calls.
 
 Of these the names and how they ended: arguments and results stay here. Their ids say that a call is
 the agent's, so that it is known when a client sends it back with the rest of its conversation.

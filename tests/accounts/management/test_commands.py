@@ -12,6 +12,7 @@ from accounts.auth import key_text
 from accounts.models import Account, AccountStatus, ApiKey
 from accounts.models.audit import AuditEntry
 from accounts.tenancy.context import platform_context
+from salient.formatting import moment
 from tests.support.commands import refusal, run, run_json
 from tests.support.factories import make_account
 
@@ -68,6 +69,8 @@ class CreateKeyTests(TestCase):
         self.assertEqual(key_text.key_id_of(text), key.key_id)
         self.assertEqual(key.secret_hash, key_text.secret_hash(text))
         self.assertEqual(key.name, "shop")
+        assert key.expires_at is not None
+        self.assertIn(f"Expires: {moment(key.expires_at)}.", printed)
 
     def test_scopes_and_expiry_are_as_given(self) -> None:
         run_json(

@@ -261,7 +261,7 @@ class FormTests(EvalPagesFixtures, TestCase):
             ({"message_1": ""}, "Write at least one message."),
             (
                 {"message_1": "", "contains_1": "x"},
-                "An answer needs a user's message.",
+                "An answer needs a user message.",
             ),
             ({"message_2": "x" * 40_000}, "longer than 32768 bytes"),
             ({"contains_1": "x" * 600}, "Expect at most"),

@@ -1,4 +1,4 @@
-"""What stands in a database: the rows of each table, and a hash that their order does not change.
+"""The contents of a database: each table's rows, and a hash that their order does not change.
 
 PostgreSQL computes it, so that tables of any size need no memory here. It is the sum of the rows'
 MD5 hashes: it finds what was lost or broken, and is no proof against somebody who forges rows.

@@ -1,4 +1,4 @@
-"""Makes a backup: what pg_dump writes and what the manifest counts are one moment's."""
+"""Makes a backup: pg_dump and the manifest read the same snapshot."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Carries an account into another installation: one archive, written, checked and read."""
+"""Moves an account to another installation: one archive is written, checked and read."""

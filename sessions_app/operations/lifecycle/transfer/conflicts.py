@@ -1,4 +1,4 @@
-"""Says all that stands in the way of an import, before anything is written."""
+"""Lists all conflicts of an import before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the archive says of itself to people."""
+"""The archive's README.txt, which explains it to people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients of the Responses API are told that others are not."""
+"""Problems that only the Responses API has."""
 
 from __future__ import annotations
 

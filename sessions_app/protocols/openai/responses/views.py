@@ -85,7 +85,7 @@ async def account_create(
 async def agent_read(
     request: ApiRequest, instance: AgentInstance, response_id: str, *, query: ReadResponseIn
 ) -> HttpResponse | StreamingHttpResponse:
-    """Give a stored response again, as it was answered; of a background one also the events."""
+    """Return a stored response; for a background response also its events."""
     return await _read(request, instance, response_id, query)
 
 
@@ -93,7 +93,7 @@ async def agent_read(
 async def account_read(
     request: ApiRequest, response_id: str, *, query: ReadResponseIn
 ) -> HttpResponse | StreamingHttpResponse:
-    """Give a stored response of any of the account's agents again."""
+    """Return a stored response of any of the account's agents."""
     return await _read(request, await _agent_of(request, response_id), response_id, query)
 
 
@@ -101,13 +101,13 @@ async def account_read(
 async def agent_cancel(
     request: ApiRequest, instance: AgentInstance, response_id: str
 ) -> HttpResponse:
-    """End the response's turn if it runs; give the response as it ended."""
+    """Cancel the response if it is running, and return it as it ended."""
     return await _cancel(request, instance, response_id)
 
 
 @api_view("POST", scope=Scope.CHAT, answer=ResponseOut)
 async def account_cancel(request: ApiRequest, response_id: str) -> HttpResponse:
-    """End the turn of a response of any of the account's agents, if it runs."""
+    """Cancel a running response of any of the account's agents."""
     return await _cancel(request, await _agent_of(request, response_id), response_id)
 
 
@@ -133,7 +133,7 @@ async def account_delete(request: ApiRequest, response_id: str) -> HttpResponse:
 async def agent_items(
     request: ApiRequest, instance: AgentInstance, response_id: str, *, query: InputItemsIn
 ) -> HttpResponse:
-    """List what a stored response was made of: the messages and calls before it."""
+    """List the input items of a stored response: the messages and calls before it."""
     return await _items(request, instance, response_id, query)
 
 
@@ -141,7 +141,7 @@ async def agent_items(
 async def account_items(
     request: ApiRequest, response_id: str, *, query: InputItemsIn
 ) -> HttpResponse:
-    """List what a stored response of any of the account's agents was made of."""
+    """List the input items of a stored response of any of the account's agents."""
     return await _items(request, await _agent_of(request, response_id), response_id, query)
 
 

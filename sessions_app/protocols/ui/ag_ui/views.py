@@ -33,7 +33,7 @@ from sessions_app.turns.problems import OPENAI_PROBLEMS
 async def run(
     request: ApiRequest, instance: AgentInstance, *, body: RunIn
 ) -> StreamingHttpResponse:
-    """Run the agent for a client of AG-UI; the thread's stored session goes on."""
+    """Run the agent for a client of AG-UI, continuing the thread's stored session."""
     asked = conversion.turn_input(body)
     frames_of = partial(RunEvents, body.thread_id, body.run_id)
     return await serve(request, instance, conversion.shown(body, asked), asked, frames_of)

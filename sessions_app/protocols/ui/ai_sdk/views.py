@@ -36,7 +36,7 @@ from sessions_app.turns.problems import OPENAI_PROBLEMS, TURN_ENDINGS
 async def answer(
     request: ApiRequest, instance: AgentInstance, *, body: UIChatIn
 ) -> StreamingHttpResponse:
-    """Answer a chat of Vercel's AI SDK as a UI-message stream; its stored session goes on."""
+    """Answer a chat of Vercel's AI SDK as a UI-message stream, continuing its stored session."""
     asked = conversion.turn_input(body)
     continued, shown = conversion.continued_message(body), conversion.shown(body, asked)
 
@@ -60,14 +60,14 @@ async def answer(
 async def resume(
     request: ApiRequest, instance: AgentInstance, thread_id: str
 ) -> StreamingHttpResponse | None:
-    """Give the stream of the turn that runs in the chat, from its beginning; 204 if none runs."""
+    """Stream the chat's running turn from its beginning; 204 if none is running."""
     followed = await follow(request, instance, thread_id, partial(Chunks, message_id=None))
     return followed and with_headers(followed, HEADERS)
 
 
 @instance_view("DELETE", scope=Scope.CHAT, status=204)
 async def end(request: ApiRequest, instance: AgentInstance, thread_id: str) -> None:
-    """End the turn that runs in the chat, if one does."""
+    """Cancel the chat's running turn, if there is one."""
     await stop(request.caller, instance, thread_id)
 
 
