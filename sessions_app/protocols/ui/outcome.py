@@ -1,6 +1,6 @@
 """What a chat interface is told about a turn besides its text: its end, and the tool calls.
 
-Of these the names and how they ended: arguments and results stay here. Their ids say that a call is
+It is told their names and how they ended, without arguments and results. Their ids say that a call is
 the agent's, so that it is known when a client sends it back with the rest of its conversation.
 """
 

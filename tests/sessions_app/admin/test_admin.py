@@ -20,6 +20,7 @@ from accounts.admin.base import PlatformModelAdmin
 from accounts.members.support_access import open_access
 from accounts.models import (
     AccountLimits,
+    ApiKey,
     AuditEntry,
     Budget,
     SupportAccess,
