@@ -27,10 +27,7 @@ from tests.support.database.tenant_rows import (
     contents,
     make_tenant,
 )
-from tests.support.factories import (
-    make_config_version,
-    make_instance,
-)
+from tests.support.factories import make_config_version, make_instance
 
 BAD_SLUGS = ["bot\n", "\nbot", "Bot", "-bot", "bot-", "", "ümlaut", "a/b", "..", "a b"]
 # What each CHECK refuses: field -> values.

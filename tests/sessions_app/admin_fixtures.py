@@ -29,11 +29,7 @@ from accounts.models import (
 )
 from accounts.tenancy.context import tenant_context
 from agents.connections.connections import create_connection
-from agents.models import (
-    AgentInstance,
-    ConfigVersion,
-    ProviderConnection,
-)
+from agents.models import AgentInstance, ConfigVersion, ProviderConnection
 from sessions_app.models import (
     AccountErasure,
     Erasure,

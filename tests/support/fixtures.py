@@ -19,33 +19,15 @@ from django.urls import reverse
 from accounts.auth.caller import Caller
 from accounts.auth.staff_tokens import SCOPES, new_token, write_token
 from accounts.limits import budgets
-from accounts.models import (
-    Account,
-    AccountLimits,
-    Budget,
-    RateState,
-    User,
-)
+from accounts.models import Account, AccountLimits, Budget, RateState, User
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.config import loader
 from agents.models import AgentInstance, ConfigDraft
 from sessions_app.evals import saved_chats
 from sessions_app.evals.saved_chats import check_publication
-from sessions_app.models import (
-    LLMRequest,
-    Message,
-    SavedChat,
-    SavedChatRun,
-    Session,
-)
+from sessions_app.models import LLMRequest, Message, SavedChat, SavedChatRun, Session
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import (
-    make_account,
-    make_instance,
-    make_key,
-    make_user,
-    write_config,
-)
+from tests.support.factories import make_account, make_instance, make_key, make_user, write_config
 from tests.support.people import make_staff
 
 SCRIPTED = "model: scripted:echo\n"

@@ -7,11 +7,7 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission
 
 from accounts.members import support_access
-from accounts.models import (
-    Account,
-    SupportAccess,
-    User,
-)
+from accounts.models import Account, SupportAccess, User
 from accounts.tenancy.context import platform_context
 from tests.accounts.member_fixtures import PASSWORD
 from tests.support.factories import make_user

@@ -52,10 +52,7 @@ class UserPagesTests(StaffCase):
         self.assertFalse(user.is_staff)
 
     def test_an_address_that_is_taken_is_reported_at_the_form(self) -> None:
-        answer = self.post(
-            reverse("admin:accounts_user_add"),
-            email="BOSS@example.com",
-        )
+        answer = self.post(reverse("admin:accounts_user_add"), email="BOSS@example.com")
 
         self.assertContains(answer, "There is a user with this e-mail address.")
 

@@ -90,13 +90,7 @@ class DocumentTests(SimpleTestCase):
         )
         self.assertEqual(
             [*chat["responses"]["200"]["headers"]],
-            [
-                "X-Request-Id",
-                "RateLimit",
-                "RateLimit-Policy",
-                "Location",
-                "Idempotency-Replayed",
-            ],
+            ["X-Request-Id", "RateLimit", "RateLimit-Policy", "Location", "Idempotency-Replayed"],
         )
         shared = chat["responses"]["422"]["$ref"].rpartition("/")[2]
         self.assertEqual(shared, "422.idempotency_key_reused")

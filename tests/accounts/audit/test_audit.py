@@ -151,8 +151,7 @@ class RecordingTests(TestCase):
         self.assertEqual(entry.action, "changed")
         self.assertEqual((entry.object, entry.object_id), ("acme", str(self.account.pk)))
         self.assertEqual(
-            entry.changes,
-            {"status": ["active", "suspended"], "name": ["Acme", "Acme Corporation"]},
+            entry.changes, {"status": ["active", "suspended"], "name": ["Acme", "Acme Corporation"]}
         )
 
     def test_creating_and_deleting_are_recorded_too(self) -> None:

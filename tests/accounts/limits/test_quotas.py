@@ -16,14 +16,7 @@ from accounts.limits import alerts, budgets, quotas
 from accounts.limits.periods import next_start, start_of
 from accounts.limits.quotas import BudgetExceeded, Caps, Settlement, TooManyTurns
 from accounts.limits.status import limit_status
-from accounts.models import (
-    AccountLimits,
-    Budget,
-    BudgetPeriod,
-    MemberRole,
-    Membership,
-    RateState,
-)
+from accounts.models import AccountLimits, Budget, BudgetPeriod, MemberRole, Membership, RateState
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.formatting import utc
 from tests.support.factories import (

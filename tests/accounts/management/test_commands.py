@@ -126,8 +126,7 @@ class SetAccountStatusTests(TestCase):
         with platform_context():
             entries = AuditEntry.objects.filter(object_type="accounts", action="changed")
             self.assertEqual(
-                set(entries.values_list("actor_kind", "actor")),
-                {("command", "set_account_status")},
+                set(entries.values_list("actor_kind", "actor")), {("command", "set_account_status")}
             )
 
     def test_a_dry_run_and_what_is_so_already_change_nothing(self) -> None:

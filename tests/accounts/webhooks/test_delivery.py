@@ -249,10 +249,7 @@ class DeliveryTests(TransactionTestCase):
         self.assertEqual((row.error, receiver.received), ("unsafe_address", []))
 
     def test_a_server_that_does_not_answer_is_given_up_in_time(self) -> None:
-        with (
-            receiving() as receiver,
-            mock.patch("accounts.webhooks.sender.TIMEOUT_SECONDS", 0.3),
-        ):
+        with receiving() as receiver, mock.patch("accounts.webhooks.sender.TIMEOUT_SECONDS", 0.3):
             make_endpoint(self.account, receiver.url)
             self.publish("msg_1")
             receiver.gate.clear()

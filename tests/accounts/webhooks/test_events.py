@@ -142,12 +142,7 @@ class EventTests(AgentFixtures, TransactionTestCase):
         [row] = await self.of("session.closed")
         self.assertEqual(
             {name: row.data[name] for name in ("session_id", "reason", "turns", "end_user")},
-            {
-                "session_id": said["session_id"],
-                "reason": "deleted",
-                "turns": 1,
-                "end_user": None,
-            },
+            {"session_id": said["session_id"], "reason": "deleted", "turns": 1, "end_user": None},
         )
 
     async def test_a_deleted_person_is_in_no_delivery_any_more(self) -> None:

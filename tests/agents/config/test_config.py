@@ -115,9 +115,7 @@ class DigestTests(ConfigFiles):
         self.write("acme/bot/config.yaml", "retries: 1\ntimeouts: {stall: 4, connect: 3}")
         in_file = self.read()
         self.write("acme/bot/config.yaml", "{}")
-        published = self.read(
-            override={"timeouts": {"connect": 3.0, "stall": 4.0}, "retries": 1},
-        )
+        published = self.read(override={"timeouts": {"connect": 3.0, "stall": 4.0}, "retries": 1})
         self.assertEqual(in_file.digest, published.digest)
         self.assertNotEqual(in_file.origins, published.origins)
 

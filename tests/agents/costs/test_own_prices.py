@@ -163,8 +163,7 @@ class ReservationTests(OwnPricesCase):
         once = replace(with_tools, max_tool_rounds=0)
         self.assertEqual(cost_estimate(with_tools), cost_estimate(once))
         self.assertGreater(
-            cost_estimate(known).cost,
-            cost_estimate(replace(known, tools=())).cost * 5,
+            cost_estimate(known).cost, cost_estimate(replace(known, tools=())).cost * 5
         )
 
 

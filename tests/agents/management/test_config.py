@@ -45,10 +45,7 @@ class CheckTests(ConfigFiles):
         digest = self.read().digest
         self.assertEqual(
             self.run_check().splitlines(),
-            [
-                "ok       defaults.yaml",
-                f"ok       acme/bot  scripted:echo  version {digest[:12]}",
-            ],
+            ["ok       defaults.yaml", f"ok       acme/bot  scripted:echo  version {digest[:12]}"],
         )
 
     def test_errors_name_file_line_and_key_and_fail_the_command(self) -> None:

@@ -132,8 +132,7 @@ class AccountTests(TestCase):
         with override_settings(METRICS_ACCOUNTS=2):
             found = {figure.name: figure for figure in accounts_today()}
         self.assertEqual(
-            found["account_turns_today"].values,
-            {("large",): 9, ("other",): 4, ("(other)",): 2},
+            found["account_turns_today"].values, {("large",): 9, ("other",): 4, ("(other)",): 2}
         )
         with override_settings(METRICS_ACCOUNTS=0):
             self.assertEqual(list(accounts_today()), [])

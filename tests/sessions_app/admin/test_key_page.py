@@ -59,8 +59,7 @@ class KeyPageTests(TestCase):
         self.assertEqual((tiles["Networks"].value, tiles["Networks"].note), ("1", "10.0.0.0/8"))
         self.assertEqual(tiles["Last used"].value, "never")
         self.assertEqual(
-            page.context["agents"],
-            [("desk", "1", "0.0%", "$9.00"), ("bot", "2", "50.0%", "$3.00")],
+            page.context["agents"], [("desk", "1", "0.0%", "$9.00"), ("bot", "2", "50.0%", "$3.00")]
         )
         self.assertContains(page, "network_not_allowed")
         self.assertContains(page, "Add the caller&#x27;s network to the key")

@@ -93,10 +93,7 @@ class SumTests(UsageCase):
         )
         self.assertEqual(
             [(row.names, row.figures.requests) for row in by_key.dearest(9)],
-            [
-                ((str(self.key),), 1),
-                (("no key: visitors, members, staff",), 2),
-            ],
+            [((str(self.key),), 1), (("no key: visitors, members, staff",), 2)],
         )
 
     def test_months_are_whole_and_named(self) -> None:

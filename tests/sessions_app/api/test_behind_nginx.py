@@ -41,10 +41,7 @@ class BehindNginxTests(AgentFixtures, TransactionTestCase):
         statuses: list[int] = []
 
         async def play() -> None:
-            async with (
-                self.serving() as (server, model, client),
-                asyncio.TaskGroup() as group,
-            ):
+            async with self.serving() as (server, model, client), asyncio.TaskGroup() as group:
                 for each in streams:
                     group.create_task(each.follow(client, self.path("stream")))
                 for each in streams:

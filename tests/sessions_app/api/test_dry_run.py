@@ -96,10 +96,7 @@ class SameAsTheRealCallTests(DryFixtures):
 
         self.assertEqual((tried["session_id"], tried["history_messages"]), (session_id, 2))
         said = "Welche Größe habe ich?Größe 43 → “schön”."
-        self.assertIn(
-            {"name": "history", "tokens": -(-len(said.encode()) // 4)},
-            tried["parts"],
-        )
+        self.assertIn({"name": "history", "tokens": -(-len(said.encode()) // 4)}, tried["parts"])
 
     async def test_a_short_memory(self) -> None:
         self.configure(f"{self.config}history_limit: 2\n")

@@ -14,13 +14,7 @@ from django.test import TransactionTestCase
 
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest
-from tests.support.factories import (
-    make_account,
-    make_instance,
-    make_key,
-    make_limits,
-    write_config,
-)
+from tests.support.factories import make_account, make_instance, make_key, make_limits, write_config
 from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import (
     LONG,

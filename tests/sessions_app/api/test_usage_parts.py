@@ -58,13 +58,7 @@ class PartsTestCase(TestCase):
         self.api = self.client_with(["usage:read", "history:read", "keys:read"])
 
     def turn(
-        self,
-        end_user: str | None,
-        tags: Any,
-        *,
-        of: Any = None,
-        days_ago: int = 0,
-        **later: Any,
+        self, end_user: str | None, tags: Any, *, of: Any = None, days_ago: int = 0, **later: Any
     ) -> None:
         """Make a settled turn; `later` are columns with other values than `settled` writes."""
         made = settled(of or self.first, noon(days_ago))

@@ -62,9 +62,7 @@ class FollowingTests(AgentFixtures, TestCase):
             begun = (await self.api.post(self.path("chat"), body)).json()
             for elsewhere in (False, True):
                 with mock.patch.object(
-                    stored_turns,
-                    "running_here",
-                    (lambda *_: None) if elsewhere else running_here,
+                    stored_turns, "running_here", (lambda *_: None) if elsewhere else running_here
                 ):
                     for moment in range(30):
                         call = Call(self.api, "GET", self.events_of(begun["id"]))

@@ -20,14 +20,7 @@ from sessions_app.conversations.erasure import mentions, service
 from sessions_app.conversations.erasure.persons import Person, survey
 from sessions_app.conversations.erasure.service import erase
 from sessions_app.evals.saved_chats import from_session
-from sessions_app.models import (
-    Erasure,
-    LLMRequest,
-    Message,
-    Session,
-    TurnCancellation,
-    UsageDay,
-)
+from sessions_app.models import Erasure, LLMRequest, Message, Session, TurnCancellation, UsageDay
 from sessions_app.usage import rollup
 from tests.support.commands import refusal, run, run_json
 from tests.support.factories import (
@@ -235,8 +228,7 @@ class ErasureTests(PersonFixtures):
         self.assertEqual((receipt.masked["saved_chats"], receipt.masked["llm_requests"]), (2, 1))
         [kept] = self.rows(type(chat), pk=chat.pk)
         self.assertEqual(
-            kept.messages,
-            ["Hello\n[erased]\nBye", "\t[erased]", "\x1f[erased]", f"not\nx{EMAIL}"],
+            kept.messages, ["Hello\n[erased]\nBye", "\t[erased]", "\x1f[erased]", f"not\nx{EMAIL}"]
         )
         [kept_turn] = self.rows(LLMRequest, pk=turn.pk)
         self.assertNotIn(EMAIL, json.dumps(kept_turn.request_body))

@@ -13,13 +13,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from sessions_app.conversations.feedback import decide
 from sessions_app.models import Message, MessageFeedback, Role, Session
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import (
-    make_hold,
-    make_instance,
-    make_key,
-    make_message,
-    make_session,
-)
+from tests.support.factories import make_hold, make_instance, make_key, make_message, make_session
 from tests.support.fixtures import AgentFixtures
 
 

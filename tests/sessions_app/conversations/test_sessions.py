@@ -234,12 +234,7 @@ class DeleteTests(ConversationFixtures, TestCase):
         self.assertNotIn(canary, rows)
         self.assertNotIn("'user_id': UUID", rows)
         self.assertEqual(
-            (
-                after.prompt_tokens,
-                after.completion_tokens,
-                after.total_tokens,
-                after.total_cost,
-            ),
+            (after.prompt_tokens, after.completion_tokens, after.total_tokens, after.total_cost),
             (3, 4, 7, Decimal("0.00012345")),
         )
         self.assertEqual(after.cost_source, "reported")

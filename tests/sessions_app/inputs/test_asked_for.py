@@ -237,8 +237,7 @@ class ClientToolTests(TurnFixtures):
         self.assertEqual((theirs["content"], theirs["tool_call_id"]), ("Rain.", "call00002"))
         self.assertEqual(second.run.text, "Hello from the mock.")
         self.assertEqual(
-            self.roles(server),
-            ["system", "user", "assistant", "tool", "tool", "assistant", "user"],
+            self.roles(server), ["system", "user", "assistant", "tool", "tool", "assistant", "user"]
         )
         messages, _ = await sync_to_async(stored)()
         self.assertEqual(

@@ -339,7 +339,6 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
 
     def test_it_waits_for_pending_migrations(self) -> None:
         with mock.patch(
-            "sessions_app.management.commands.check_integrity.pending_migrations",
-            return_value=True,
+            "sessions_app.management.commands.check_integrity.pending_migrations", return_value=True
         ):
             self.assertEqual(refusal("check_integrity")[0], 1)

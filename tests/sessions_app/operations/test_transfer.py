@@ -314,8 +314,7 @@ class TransferTests(SimpleTestCase):
             found, _ = importing.import_account(self.path)
 
             self.assertEqual(
-                [each.partition(":")[0] for each in found.conflicts],
-                ["slug", "people", "sessions"],
+                [each.partition(":")[0] for each in found.conflicts], ["slug", "people", "sessions"]
             )
             self.assertIn(f"1 ids are here already, as {taken['id']}", found.conflicts[-1])
             with platform_context():

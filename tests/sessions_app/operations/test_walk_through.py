@@ -118,11 +118,7 @@ class WalkThroughTests(TransactionTestCase):
         path = f"{embedded.binaries()}:{os.environ['PATH']}"
         environment = os.environ | {"DATABASE_URL": database_url(), "PATH": path}
         done = subprocess.run(
-            ["bash", "-c", line],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            check=False,
+            ["bash", "-c", line], cwd=self.folder, env=environment, capture_output=True, check=False
         )
         self.assertEqual(done.returncode, 0, done.stderr.decode())
 

@@ -335,11 +335,7 @@ class KilledWorkerTests(AgentFixtures, TransactionTestCase):
 
 
 async def follow(
-    stream: Stream,
-    client: aiohttp.ClientSession,
-    path: str,
-    session: str,
-    headers: dict[str, str],
+    stream: Stream, client: aiohttp.ClientSession, path: str, session: str, headers: dict[str, str]
 ) -> None:
     body = {"message": stream.message, "session_id": session}
     try:

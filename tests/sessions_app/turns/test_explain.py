@@ -103,10 +103,7 @@ class SituationTests(WhyCase):
             ),
             "near": (lambda: self.change_key(networks=["127.0.0.0/8"]), (200, "")),
             "scope": (lambda: self.change_key(scopes=["agents:read"]), (403, "forbidden")),
-            "other agent": (
-                lambda: self.change_key(instance_ids=[other.pk]),
-                (404, "not_found"),
-            ),
+            "other agent": (lambda: self.change_key(instance_ids=[other.pk]), (404, "not_found")),
             "inactive agent": (lambda: self.change_agent(status="inactive"), (404, "not_found")),
             "suspended": (lambda: self.change_account(status="suspended"), (403, "suspended")),
             "suspended agent": (
@@ -122,10 +119,7 @@ class SituationTests(WhyCase):
                 lambda: self.configure("model: connection/none:gpt\n"),
                 (503, "agent_misconfigured"),
             ),
-            "size": (
-                lambda: set_limits(self.account, message_bytes=10),
-                (400, "invalid_request"),
-            ),
+            "size": (lambda: set_limits(self.account, message_bytes=10), (400, "invalid_request")),
             "rate": (self.use_up_the_rate, (429, "rate_limited")),
             "turns": (self.let_turns_run, (429, "too_many_turns")),
             "budget": (self.spend_all, (402, "budget_exceeded")),

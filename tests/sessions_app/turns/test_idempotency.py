@@ -243,12 +243,7 @@ class TestModeTests(RepeatedFixtures, TestCase):
         request = await self.the_request()
         self.assertTrue(request.is_test)
         self.assertEqual(
-            (request.provider, request.total_cost, request.charged_cost),
-            (
-                "scripted",
-                0,
-                0,
-            ),
+            (request.provider, request.total_cost, request.charged_cost), ("scripted", 0, 0)
         )
 
     async def test_a_script_that_is_configured_is_the_one_that_answers(self) -> None:

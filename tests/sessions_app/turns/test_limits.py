@@ -63,11 +63,7 @@ class ParallelTests(LimitedFixtures, TransactionTestCase):
         problem = next(a for a in answers if a.status == 402).json()
         self.assertEqual(
             (problem["code"], problem["budget"], problem["period"]),
-            (
-                "budget_exceeded",
-                "account",
-                "day",
-            ),
+            ("budget_exceeded", "account", "day"),
         )
         self.assertLess(Decimal(problem["remaining"]), each)
 

@@ -100,13 +100,7 @@ class SectionsTests(AgentFixtures, TransactionTestCase):
         self.assertEqual(tool["name"], "tool: current_time")
         self.assertEqual(
             message,
-            {
-                "name": "user message",
-                "source": "messages",
-                "bytes": 9,
-                "tokens": 3,
-                "messages": 1,
-            },
+            {"name": "user message", "source": "messages", "bytes": 9, "tokens": 3, "messages": 1},
         )
 
     def test_the_history_is_measured_and_its_texts_are_nowhere(self) -> None:
@@ -197,7 +191,7 @@ class ReadTests(TestCase):
         request = self.request("abc")
         request.request_body |= {"history_messages": 3, "history_bytes": 30}
         request.response_body = {
-            "tools": [{"name": "now", "arguments": "{}", "content": "noon", "is_error": False}],
+            "tools": [{"name": "now", "arguments": "{}", "content": "noon", "is_error": False}]
         }
 
         with platform_context():

@@ -611,8 +611,7 @@ class ChainTests(ResponseFixtures):
             await self.answered("Three", previous_response_id=second["id"])
         prompts = [each.body["messages"][0]["content"] for each in server.requests]
         self.assertEqual(
-            prompts,
-            ["Be brief.\n\nBe kind.\n\nIn French.", *["Be brief.\n\nIn French."] * 2],
+            prompts, ["Be brief.\n\nBe kind.\n\nIn French.", *["Be brief.\n\nIn French."] * 2]
         )
         self.assertEqual((first["instructions"], second["instructions"]), ("Be kind.", None))
 

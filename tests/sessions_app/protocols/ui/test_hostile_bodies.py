@@ -26,11 +26,7 @@ RUN = {
             "role": "assistant",
             "content": "Hello",
             "toolCalls": [
-                {
-                    "id": "c1",
-                    "type": "function",
-                    "function": {"name": "look", "arguments": "{}"},
-                }
+                {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
             ],
         },
         {"id": "t1", "role": "tool", "toolCallId": "c1", "content": "seen", "error": "no"},
