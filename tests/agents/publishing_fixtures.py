@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from django.test import override_settings
+from django.test import SimpleTestCase, override_settings
 
 from accounts.models import User
 from accounts.tenancy.context import platform_context
@@ -15,16 +15,17 @@ from agents.models import AgentInstance, ConfigPublication
 from tests.support.factories import make_account, make_instance, make_user, write_config
 
 
-class PublishingFixtures:
+class PublishingFixtures(SimpleTestCase):
     base: Path
     instance: AgentInstance
     ann: User
 
-    def make_fixtures(self, text: str = "temperature: 0.5\n") -> None:
-        self.base = Path(self.enterContext(tempfile.TemporaryDirectory()))  # type: ignore[attr-defined]
-        self.enterContext(override_settings(AGENT_CONFIG_DIR=self.base))  # type: ignore[attr-defined]
+    def setUp(self) -> None:
+        super().setUp()
+        self.base = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=self.base))
         (self.base / "defaults.yaml").write_text("model: scripted:echo\n")
-        write_config(self.base, "acme", "bot", text, prompt="Be kind.\nBe brief.")
+        write_config(self.base, "acme", "bot", "temperature: 0.5\n", prompt="Be kind.\nBe brief.")
         self.instance = make_instance(make_account("acme"), "bot")
         self.ann = make_user("ann@example.com", is_staff=True, is_superuser=True)
 

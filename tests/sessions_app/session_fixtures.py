@@ -14,9 +14,6 @@ from tests.support.fixtures import AgentFixtures
 
 
 class ConversationFixtures(AgentFixtures):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def start(self, **body: Any) -> ApiClient:
         """Return the client of a new visitor, or of the end user `sub`."""
         answer = await self.api.post(self.path("visitors"), body)

@@ -13,7 +13,7 @@ from uuid import UUID
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.db.models import Sum
-from django.test import Client, TestCase, override_settings
+from django.test import Client, SimpleTestCase, TestCase, override_settings
 from django.urls import reverse
 
 from accounts.auth.caller import Caller
@@ -33,7 +33,7 @@ from tests.support.people import make_staff
 SCRIPTED = "model: scripted:echo\n"
 
 
-class AgentFixtures:
+class AgentFixtures(SimpleTestCase):
     """`acme` with its instance `bot`; mix it into a TestCase or a TransactionTestCase."""
 
     account: Account
@@ -41,12 +41,10 @@ class AgentFixtures:
     secret: str
     config: str = SCRIPTED
 
-    def make_fixtures(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        overridden = override_settings(AGENT_CONFIG_DIR=Path(folder.name), DEMO=True)
-        overridden.enable()
-        self.addCleanup(folder.cleanup)  # type: ignore[attr-defined]
-        self.addCleanup(overridden.disable)  # type: ignore[attr-defined]
+    def setUp(self) -> None:
+        super().setUp()
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=folder, DEMO=True))
         self.configure(self.config)
         self.account = make_account("acme")
         self.instance = make_instance(self.account, "bot")
@@ -71,7 +69,7 @@ class MockModelFixtures(AgentFixtures, TestCase):
         # Configurations name it, also where none of its answers is needed.
         base_url = {"MOCK_BASE_URL": "http://127.0.0.1:9/v1"}
         self.enterContext(mock.patch.dict(os.environ, base_url))
-        self.make_fixtures()
+        super().setUp()
 
     def configure(self, text: str, prompt: str = "Be brief.") -> Path:
         """Write the files; the next turn reads them at once."""
@@ -104,8 +102,8 @@ class PlaygroundFixtures(AgentFixtures):
     staff: User
     draft: ConfigDraft
 
-    def make_playground(self) -> None:
-        self.make_fixtures()
+    def setUp(self) -> None:
+        super().setUp()
         self.staff = make_staff(email="sam@example.com")
         with tenant_context(self.account.pk):
             self.draft = ConfigDraft.objects.create(
@@ -126,8 +124,8 @@ OVERRIDE = {"model": "scripted:echo", "system_prompt": "Be a pirate."}
 
 
 class ChatFixtures(PlaygroundFixtures):
-    def make_chat_fixtures(self) -> None:
-        self.make_playground()
+    def setUp(self) -> None:
+        super().setUp()
         self.published = self.caller()
         self.drafted = self.caller(draft_id=self.draft.pk)
 
@@ -157,8 +155,8 @@ class ChatFixtures(PlaygroundFixtures):
 
 
 class EvalPagesFixtures(ChatFixtures):
-    def make_eval_pages(self) -> None:
-        self.make_chat_fixtures()
+    def setUp(self) -> None:
+        super().setUp()
         self.root = make_user("root@example.com", is_staff=True, is_superuser=True)
         self.browser = self.browser_of(self.root)
 
@@ -199,12 +197,12 @@ class LimitedFixtures(AgentFixtures):
     def assert_books_are_closed(self) -> Decimal:
         """Expect no reservation, no running turn, and spending as the ledger has it."""
         with platform_context():
-            self.assertEqual(LLMRequest.objects.running().count(), 0)  # type: ignore[attr-defined]
+            self.assertEqual(LLMRequest.objects.running().count(), 0)
             spent = LLMRequest.objects.aggregate(sum=Sum("charged_cost"))["sum"] or Decimal(0)
             for budget in Budget.objects.all():
-                self.assertEqual((budget.spent, budget.reserved), (spent, 0))  # type: ignore[attr-defined]
+                self.assertEqual((budget.spent, budget.reserved), (spent, 0))
             for row in AccountLimits.objects.all():
-                self.assertEqual(row.running, 0)  # type: ignore[attr-defined]
+                self.assertEqual(row.running, 0)
         return spent
 
 

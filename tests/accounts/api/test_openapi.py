@@ -108,9 +108,6 @@ class DocumentTests(SimpleTestCase):
 
 
 class ServedTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_everybody_may_read_the_whole_document_and_keep_it(self) -> None:
         answer = await ApiClient().get(HERE)
         again = await ApiClient(headers={"if-none-match": answer.headers["etag"]}).get(HERE)

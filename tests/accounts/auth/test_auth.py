@@ -34,7 +34,7 @@ def looks(answer: Answer) -> tuple[int, dict[str, str], bytes]:
 
 class KeyFixtures(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.beta = make_account("beta")
         self.theirs = make_instance(self.beta, "bot")
         self.second = make_instance(self.account, "second")

@@ -116,7 +116,7 @@ def make_uuid() -> Any:
 
 class VisitorFixtures(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.second = make_instance(self.account, "second")
         self.page_key, page = make_key(
             self.account,

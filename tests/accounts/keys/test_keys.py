@@ -203,9 +203,6 @@ class SelfRotationTests(AgentFixtures, TestCase):
 
     path_of_rotation = "/accounts/acme/keys/rotate"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_key_rotates_itself_and_gets_the_new_text_once(self) -> None:
         answer = await self.api.post(self.path_of_rotation, {})
         new = ApiClient(answer.json()["key"])

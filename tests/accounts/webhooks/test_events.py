@@ -34,9 +34,6 @@ TEXTS = ("Hello there", "You said")
 
 
 class EventTests(AgentFixtures, TransactionTestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def of(self, event: str) -> list[WebhookDelivery]:
         return [row for row in await sync_to_async(rows)(self.account) if row.event == event]
 

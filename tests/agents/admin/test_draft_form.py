@@ -27,7 +27,7 @@ max_tokens: 500
 
 class DraftFormTests(PublishingFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.client.force_login(self.ann)
         self.page = reverse("admin:instance-configuration", args=[self.instance.pk])
 

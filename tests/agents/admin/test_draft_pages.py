@@ -30,7 +30,7 @@ XSS = "<script>alert(1)</script>"
 
 class PagesTestCase(PublishingFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.client.force_login(self.ann)
 
     def at(self, name: str, *more: Any, instance: AgentInstance | None = None) -> str:

@@ -40,7 +40,7 @@ def words(text: str) -> str:
 
 class HistoryTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.root = make_root(email="ann@example.com", first_name="Ann", last_name="Walker")
         self.client.force_login(self.root)
 

@@ -38,7 +38,7 @@ def meanwhile(row: Model) -> Any:
 
 class SuspensionTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.key, text = make_key(self.account, name="shop")
         self.api = type(self.api)(text)
         self.client.force_login(make_root(email="root@example.com"))

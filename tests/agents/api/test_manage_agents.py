@@ -26,7 +26,7 @@ CONFIG = "model: scripted:echo\nsystem_prompt: Be a secret pirate.\n"
 
 class AgentCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.ann = make_member(self.account, MemberRole.ADMIN, "ann@example.com").user
         self.admin = browser_of(self.ann)
 

@@ -27,7 +27,7 @@ NEW = {"If-None-Match": "*"}
 
 class ConfigCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.ann = make_member(self.account, MemberRole.ADMIN, "ann@example.com").user
         self.admin = browser_of(self.ann)
 

@@ -38,7 +38,7 @@ ROUTES = (
 
 class OriginTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.list(SHOP)
 
     def list(self, *listed: str, **fields: Any) -> None:

@@ -40,7 +40,7 @@ OLD, NEW = "/accounts/acme", "/accounts/zenith"
 
 class RenameCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         clear_caches()
 
     def rename_account(self, slug: str = "zenith", **options: Any) -> None:

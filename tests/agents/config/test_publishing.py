@@ -30,9 +30,6 @@ from tests.support.factories import make_connection, make_instance
 
 
 class PublishingTestCase(PublishingFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     def current(self, draft: Mapping[str, Any] | None = None) -> CurrentConfig:
         instance = self.stored()
         with tenant_context(instance.account_id):
@@ -411,7 +408,6 @@ class ResetTests(PublishingTestCase):
 
 class RaceTests(PublishingFixtures, TransactionTestCase):
     def test_of_two_at_the_same_moment_one_wins_and_one_is_refused(self) -> None:
-        self.make_fixtures()
         start, results = threading.Barrier(2), []
 
         def go(retries: int) -> None:

@@ -289,9 +289,6 @@ class NameTests(SimpleTestCase):
 class ApiTests(AgentFixtures, TestCase):
     PATH = "/accounts/acme/connections"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def make(self, **fields: Any) -> Any:
         body = {"name": "own", "base_url": URL, "key": KEY} | fields
         return await self.api.post(self.PATH, body)
@@ -368,9 +365,6 @@ class TurnTests(AgentFixtures, TestCase):
     """A turn whose model is on the account's own server."""
 
     config = "model: connection/own:test-model\nretries: 0\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     async def connect(self, server: MockOpenAI, **fields: Any) -> None:
         values = {"name": "own", "base_url": server.base_url, "key": KEY} | fields

@@ -22,7 +22,7 @@ from tests.support.factories import make_account, make_instance
 
 class ConfigCommandTestCase(PublishingFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.tree = self.base / "tree-of-tests"
 
     def plan(self, *arguments: str) -> Any:

@@ -34,9 +34,6 @@ EVIL = "<script>alert(1)</script>"
 
 
 class PlaygroundPageTests(EvalPagesFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_eval_pages()
-
     def test_it_says_where_to_talk_and_has_no_token(self) -> None:
         answer = self.get("playground")
 
@@ -84,9 +81,6 @@ class PlaygroundPageTests(EvalPagesFixtures, TestCase):
 
 
 class TokenPageTests(EvalPagesFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_eval_pages()
-
     def test_a_token_is_given_for_this_agent_and_the_draft_that_was_asked_for(self) -> None:
         published = read_token(self.post("playground-token").json()["token"])
         drafted = read_token(self.post("playground-token", draft="1").json()["token"])
@@ -130,7 +124,7 @@ class TokenPageTests(EvalPagesFixtures, TestCase):
 
 class SectionsPageTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_eval_pages()
+        super().setUp()
         said = {"name": "user message", "source": "messages", "bytes": 2, "tokens": 1}
         self.request = make_llm_request(
             make_session(self.instance), request_body={"sections": [said | {"messages": 1}]}
@@ -154,9 +148,6 @@ class SectionsPageTests(EvalPagesFixtures, TestCase):
 
 
 class RunsPageTests(EvalPagesFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_eval_pages()
-
     def test_old_and_new_stand_side_by_side_with_cost_and_latency(self) -> None:
         chat = self.chat(f"hello {EVIL}", expected=[{"contains": ["arr"]}])
         old, new = self.run_chat(chat), self.run_chat(chat, self.drafted)
@@ -215,9 +206,6 @@ class RunsPageTests(EvalPagesFixtures, TestCase):
 
 class FormTests(EvalPagesFixtures, TestCase):
     add = "/admin/sessions_app/savedchat/add/"
-
-    def setUp(self) -> None:
-        self.make_eval_pages()
 
     def fill(self, **more: str) -> dict[str, str]:
         form = {"agent_instance": str(self.instance.pk), "name": "Orders", "is_gate": "on"}
@@ -302,7 +290,7 @@ class FormTests(EvalPagesFixtures, TestCase):
 
 class FromSessionPageTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_eval_pages()
+        super().setUp()
         self.session = make_session(self.instance)
         make_message(self.session, content=f"Where is {EVIL}?")
         make_message(self.session, role=Role.ASSISTANT, content="Here.")
@@ -353,7 +341,7 @@ class FromSessionPageTests(EvalPagesFixtures, TestCase):
 
 class ComparedVersionsTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_eval_pages()
+        super().setUp()
         contents = [{"model": "scripted:echo", "system_prompt": text} for text in ("A.", "B.\nC.")]
         self.versions = [make_config_version(self.instance, content=each) for each in contents]
 

@@ -19,9 +19,6 @@ from tests.support.servers.served import Served, eventually, served
 class BehindNginxTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple[Served, HeldModel, aiohttp.ClientSession]]:
         async with (

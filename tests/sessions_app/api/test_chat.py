@@ -25,9 +25,6 @@ from tests.support.fixtures import AgentFixtures, counts, stored
 
 
 class ChatTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_answers_with_usage_and_cost(self) -> None:
         answer = await self.api.post(self.path("chat"), {"message": "hello"})
 
@@ -96,9 +93,6 @@ class ChatTests(AgentFixtures, TestCase):
 
 
 class StreamTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_streams_the_answer_and_ends_in_done(self) -> None:
         answer = await self.api.post(self.path("stream"), {"message": "hello"})
 
@@ -200,9 +194,6 @@ class StreamTests(AgentFixtures, TestCase):
 
 
 class FailureTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_model_that_fails_costs_the_caller_no_message(self) -> None:
         self.configure("model: scripted:fail\nretries: 0\n")
         answer = await self.api.post(self.path("chat"), {"message": "hello"})
@@ -246,9 +237,6 @@ BAD_BODIES: list[tuple[str, bytes, int, str]] = [
 
 
 class BadInputTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_wrong_body_is_refused_clearly_and_stores_nothing(self) -> None:
         for what in ("chat", "stream"):
             for name, raw, status, names in BAD_BODIES:
@@ -291,9 +279,6 @@ class BadInputTests(AgentFixtures, TestCase):
 
 
 class BrokenConfigTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_the_last_good_version_serves_while_the_file_is_broken(self) -> None:
         before = await self.say("hello")
         self.configure("model: [broken\n")
@@ -338,7 +323,7 @@ SCRIPTED_WITHOUT_PROMPT = "model: scripted:echo\n"
 
 class CallerTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.other = make_account("beta")
         make_instance(self.other, "bot")
         _, self.other_secret = make_key(self.other)
@@ -452,9 +437,6 @@ class CallerTests(AgentFixtures, TestCase):
 
 
 class AgentTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_lists_what_the_account_offers(self) -> None:
         answer = await self.api.get("/accounts/acme/agents")
 
@@ -487,9 +469,6 @@ class AgentTests(AgentFixtures, TestCase):
 
 
 class SessionIsolationTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_session_belongs_to_account_and_instance_by_the_database(self) -> None:
         body = await self.say("hello")
 

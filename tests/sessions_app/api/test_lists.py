@@ -43,7 +43,7 @@ LISTS = {
 
 class ListTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.session = make_session(self.instance)
         self.webhook = make_webhook(self.account)
         for number in range(4):

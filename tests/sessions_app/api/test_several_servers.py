@@ -40,7 +40,7 @@ class SeveralServersTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         globex = make_account("globex")
         make_instance(globex, "bot")
         write_config(settings.AGENT_CONFIG_DIR, "globex", "bot", self.config, "Be brief.")

@@ -41,9 +41,6 @@ def watches() -> int:
 class FollowingTests(AgentFixtures, TestCase):
     config = "model: mock:test-model\n"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     def make_running(self) -> LLMRequest:
         """Make a turn that another process runs, and what that has stored of it."""
         session = make_session(self.instance)

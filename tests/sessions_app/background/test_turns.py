@@ -62,9 +62,6 @@ def text_of(received: bytes) -> str:
 
 
 class TurnTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def begin(self, message: str = "hello", **options: Any) -> Any:
         body = {"message": message, "background": True}
         answer = await self.api.post(self.path("chat"), body, **options)
@@ -211,9 +208,6 @@ class TurnTests(AgentFixtures, TestCase):
 class EventsTests(AgentFixtures, TestCase):
     """The events of a turn that has ended; each place of a cut continues to the same text."""
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def turn_of(self, *, background: bool) -> tuple[str, bytes, str]:
         """Run a turn; return where its events are, all of them, and its text."""
         body = {"message": TEXT, "background": background}
@@ -291,9 +285,6 @@ class HeldTests(AgentFixtures, TestCase):
     """A turn whose model waits."""
 
     config = "model: mock:test-model\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     async def stream(self, message: str, **body: Any) -> tuple[Call, asyncio.Task[None]]:
         """Begin a stream, and wait for the three words that come before the model waits."""
@@ -435,9 +426,6 @@ def cancel(turn_id: str) -> None:
 
 
 class RetentionTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     def test_events_are_kept_for_a_while_and_cancellations_while_they_are_needed(self) -> None:
         session = make_session(self.instance)
         ended, running = make_llm_request(session), make_llm_request(session, **RUNNING)

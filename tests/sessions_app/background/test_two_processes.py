@@ -22,9 +22,6 @@ from tests.support.servers.served import served
 class TwoProcessTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_another_process_follows_and_cancels(self) -> None:
         async with (
             asyncio.timeout(120),

@@ -18,9 +18,6 @@ from tests.support.fixtures import AgentFixtures
 
 
 class FeedbackTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def visitor(self, **body: Any) -> ApiClient:
         answer = await self.api.post(self.path("visitors"), body)
         return ApiClient(answer.json()["token"])

@@ -18,9 +18,6 @@ from tests.support.fixtures import AgentFixtures, counts
 
 
 class HistoryTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_gives_both_sides_oldest_first(self) -> None:
         first = await self.say("hello")
         answer = await self.api.get(self.path("history"), session_id=first["session_id"])
@@ -110,7 +107,7 @@ class HistoryTests(AgentFixtures, TestCase):
 
 class VisitorTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.ada, self.bob = self.visitor(), self.visitor()
 
     def visitor(

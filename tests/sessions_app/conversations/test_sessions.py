@@ -251,7 +251,7 @@ class DeleteTests(ConversationFixtures, TestCase):
 
 class RaceTests(AgentFixtures, TransactionTestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset(Scope.values), "key:test")
         self.session = make_session(self.instance)
         self.caught: list[BaseException] = []

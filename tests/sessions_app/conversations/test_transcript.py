@@ -393,9 +393,6 @@ class RequestPageTests(PagesTestCase):
 class RealTurnTests(AgentFixtures, TestCase):
     config = "model: scripted:tool\ntools: [current_time]\n"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_turn_stores_its_tools_arguments_and_results(self) -> None:
         turn = await self.say("What time is it?")
 

@@ -28,7 +28,7 @@ class CopyFixtures(EvalPagesFixtures):
     """A conversation of acme, and a test chat made from it."""
 
     def setUp(self) -> None:
-        self.make_eval_pages()
+        super().setUp()
         self.source = make_session(self.instance)
         for role, text in ((Role.HUMAN, CANARY), (Role.ASSISTANT, "Yes?"), (Role.HUMAN, "again")):
             make_message(self.source, role=role, content=text)

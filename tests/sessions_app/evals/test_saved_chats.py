@@ -22,9 +22,6 @@ from tests.support.fixtures import DRAFT, OVERRIDE, ChatFixtures, counts, stored
 
 
 class RunTests(ChatFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_chat_fixtures()
-
     def test_each_message_is_a_real_turn_of_one_session(self) -> None:
         made = self.run_chat(self.chat("hello", "and again"))
 
@@ -123,7 +120,7 @@ class RunTests(ChatFixtures, TestCase):
 
 class StreamTests(ChatFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_chat_fixtures()
+        super().setUp()
         self.saved = self.chat("hello", "again", expected=[{"contains": ["hello"]}, {}])
         self.address = self.path(f"test-chats/{self.saved.pk}/run")
 
@@ -159,9 +156,6 @@ class StreamTests(ChatFixtures, TestCase):
 
 
 class GateTests(ChatFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_chat_fixtures()
-
     def test_without_test_chats_nothing_is_queried(self) -> None:
         self.assertEqual(self.failures(), [])
 

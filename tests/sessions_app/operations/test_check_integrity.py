@@ -170,7 +170,7 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
 
     def setUp(self) -> None:
         """One real turn, and a row of what it does not make."""
-        self.make_fixtures()
+        super().setUp()
         self.folder = Path(settings.AGENT_CONFIG_DIR, "acme")
         if find_account("default"):
             # The migrations made it, and no test has emptied the tables yet.

@@ -76,7 +76,7 @@ FAULTS = (
 
 class ProviderFaultTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         times = "timeouts:\n  first_token: 1\n  stall: 0.5\n"
         self.configure(f"model: mock:test-model\nretries: 1\n{times}", "Be brief.")
         set_budget(self.account, period="month", limit=Decimal(100))

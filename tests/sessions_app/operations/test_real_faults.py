@@ -88,20 +88,21 @@ class Scene:
 class RealFaultTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\nretries: 0\n"
 
-    def test_nothing_is_lost_and_nothing_is_charged_twice(self) -> None:
-        with own_postgres() as postgres:
-            self.make_fixtures()
-            # The account that the migrations make, if no test has emptied the tables yet.
-            write_config(settings.AGENT_CONFIG_DIR, "default", "simple-chat", self.config)
-            set_budget(self.account, period="day", limit=Decimal(100))
-            # In this thread: PostgreSQL ends with the thread that started it.
-            scene = asyncio.run(self.play(postgres))
-            self.assert_all_is_there(scene)
+    def setUp(self) -> None:
+        self.postgres = self.enterContext(own_postgres())
+        super().setUp()
+        # The account that the migrations make, if no test has emptied the tables yet.
+        write_config(settings.AGENT_CONFIG_DIR, "default", "simple-chat", self.config)
+        set_budget(self.account, period="day", limit=Decimal(100))
 
-    async def play(self, postgres: OwnPostgres) -> Scene:
+    def test_nothing_is_lost_and_nothing_is_charged_twice(self) -> None:
+        # In this thread: PostgreSQL ends with the thread that started it.
+        self.assert_all_is_there(asyncio.run(self.play()))
+
+    async def play(self) -> Scene:
         headers = {"Authorization": f"Bearer {self.secret}"}
         async with HeldModel() as model, served(cut_after=1) as server:
-            scene = Scene(postgres, server, model, self.path)
+            scene = Scene(self.postgres, server, model, self.path)
             async with aiohttp.ClientSession(server.url, headers=headers) as scene.client:
                 model.released.set()
                 await scene.ask("before")

@@ -31,7 +31,7 @@ from tests.support.servers.served import database_url
 
 class FunctionCase(AgentFixtures, TurnFunctions, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
 
@@ -161,7 +161,7 @@ class CoalescedTurnTests(AgentFixtures, TransactionTestCase):
     """Turns of one key that come at the same time are opened and settled in batches."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.addCleanup(database.shut_down)
         clear_caches()
 

@@ -178,7 +178,7 @@ class NextMessageTests(AgentFixtures, TransactionTestCase):
     """Turns of this process, after those of a process whose row shows that it is dead."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     async def open(self, **body: Any) -> turns.Turn:
@@ -252,7 +252,7 @@ class KilledWorkerTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         set_budget(self.account, period="day", limit=Decimal(100))
 
     @asynccontextmanager

@@ -75,9 +75,6 @@ class TokenTests(SimpleTestCase):
 
 
 class TurnTests(PlaygroundFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_playground()
-
     async def test_a_turn_of_staff_is_a_real_one_and_says_whose_it_was(self) -> None:
         answer = await self.play(self.player, "stream")
 
@@ -148,7 +145,7 @@ class TurnTests(PlaygroundFixtures, TestCase):
 
 class RightsTests(PlaygroundFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_playground()
+        super().setUp()
         self.beta = make_account("beta")
         self.other = make_instance(self.account, "other")
         self.foreign = make_instance(self.beta, "bot")
@@ -248,9 +245,6 @@ DEMOTIONS: dict[str, Callable[[User], object]] = {
 
 
 class DemotedTests(PlaygroundFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_playground()
-
     async def test_a_demoted_person_is_refused(self) -> None:
         for name, demote in DEMOTIONS.items():
             staff = await sync_to_async(make_staff)()
@@ -275,9 +269,6 @@ class DemotedTests(PlaygroundFixtures, TestCase):
 @override_settings(REVOCATION_CHECK_SECONDS=0.05)
 class RunningTests(PlaygroundFixtures, TestCase):
     config = "model: scripted:echo?first_ms=60000\n"
-
-    def setUp(self) -> None:
-        self.make_playground()
 
     async def cut_by(self, client: ApiClient, change: Callable[[], None]) -> Answer:
         call = Call(client, "POST", self.path("stream"), raw=b'{"message": "hello"}')

@@ -27,7 +27,7 @@ class LeaveAtOnceTests(AgentFixtures, TransactionTestCase):
     """However early the client leaves, no turn is left running."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.addCleanup(database.shut_down)
 
     async def test_a_client_may_leave_at_any_moment(self) -> None:
@@ -73,9 +73,6 @@ class LeaveAtOnceTests(AgentFixtures, TransactionTestCase):
 
 
 class NotStoredTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_an_answer_that_could_not_be_stored_is_not_called_complete(self) -> None:
         settle = store.settle
         away = [OperationalError("away"), OperationalError("away"), None]

@@ -31,7 +31,7 @@ PAGE = reverse("admin:why-refused")
 
 class WhyCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.client.force_login(make_root())
         with platform_context():
             self.key = ApiKey.objects.get(account=self.account)

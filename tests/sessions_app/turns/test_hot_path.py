@@ -35,7 +35,7 @@ class StatementTests(AgentFixtures, TransactionTestCase):
     """Outside a TestCase's transaction, so that BEGIN and COMMIT are sent as in production."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     def begin(self, message: TurnInput, caller: Caller | None = None) -> turns.Turn:
@@ -162,9 +162,6 @@ class StatementTests(AgentFixtures, TransactionTestCase):
 class EarlyEndTests(AgentFixtures, TestCase):
     config = "model: scripted:echo?delay_ms=20\n"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_client_that_leaves_is_settled_with_the_partial_answer(self) -> None:
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
         running = asyncio.create_task(call.run())
@@ -212,7 +209,7 @@ class ManyStreamsTests(AgentFixtures, TransactionTestCase):
     config = "model: scripted:echo?first_ms=1000\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.addCleanup(database.shut_down)
         clear_caches()
 

@@ -33,9 +33,6 @@ class RepeatedFixtures(AgentFixtures):
 
 
 class RepetitionTests(RepeatedFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_the_same_call_again_is_the_same_answer_and_one_provider_call(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("Once.", usage=usage(10, 5, cost=0.25)))
@@ -149,7 +146,7 @@ class RaceTests(RepeatedFixtures, TransactionTestCase):
     """Fifty equal calls at once, of which one reaches the model."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.addCleanup(database.shut_down)
 
     async def call(self, route: str) -> Answer:
@@ -229,7 +226,7 @@ class TestModeTests(RepeatedFixtures, TestCase):
     """A key in test mode always meets the script, whatever the agent is configured to."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         _, secret = make_key(self.account, mode=KeyMode.TEST)
         self.api = ApiClient(secret)
         budgets.set_budget(self.account, period="day", limit=Decimal(0))

@@ -42,7 +42,7 @@ from tests.support.servers.mock_openai import MockOpenAI, Reply, error, usage
 @override_settings(DATABASE_API_THREADS=4)
 class ParallelTests(LimitedFixtures, TransactionTestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.addCleanup(database.shut_down)
 
     async def test_a_hundred_calls_against_a_budget_for_ten(self) -> None:
@@ -150,7 +150,7 @@ class SettlementTests(LimitedFixtures, TestCase):
     """However a turn ends, its reservation is gone and what it used is counted."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure(self.config)
         self.budget(Decimal(1))
 
@@ -238,7 +238,7 @@ class EarlyLeaveTests(LimitedFixtures, TestCase):
     config = "model: scripted:echo\nfallback_models: [openai:gpt-4o-mini]\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.budget(Decimal(1))
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
@@ -287,9 +287,6 @@ class EarlyLeaveTests(LimitedFixtures, TestCase):
 
 class RefusalTests(LimitedFixtures, TestCase):
     config = "model: scripted:echo\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     async def test_a_refused_message_stores_nothing(self) -> None:
         self.configure("model: openai:gpt-4o-mini\n")
@@ -376,7 +373,7 @@ class AbandonedTests(LimitedFixtures, TestCase):
     """The periodic command releases the limits of a killed process, from the rows."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     def abandon(self) -> turns.Turn:
@@ -429,9 +426,6 @@ class AbandonedTests(LimitedFixtures, TestCase):
 
 
 class AlertTests(LimitedFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_passing_a_percentage_is_mailed_once_and_delays_no_turn(self) -> None:
         def join() -> None:
             with platform_context():
@@ -458,7 +452,7 @@ class OwnPriceTests(LimitedFixtures, TestCase):
     config = "model: mock:new\ntools: [current_time]\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         forget_prices()
         self.addCleanup(forget_prices)
 

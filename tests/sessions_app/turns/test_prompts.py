@@ -62,7 +62,7 @@ class SectionsTests(AgentFixtures, TransactionTestCase):
     config = TOOLED
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure(TOOLED, PROMPT)
 
     def sections(self, *history: str) -> prompts.Sections:
@@ -234,7 +234,7 @@ class TurnTests(AgentFixtures, TransactionTestCase):
     """What real turns leave of their prompts."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure(TOOLED.replace("echo", "tool"), PROMPT)
 
     def sections_of_all(self) -> list[list[tuple[str, str | None]]]:

@@ -33,7 +33,7 @@ retries: 1
 """
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure(self.config, PROMPT)
 
     async def chat(self, message: str, **body: Any) -> Answer:

@@ -12,9 +12,6 @@ from tests.support.fixtures import AgentFixtures, stored
 
 
 class PublishedTurnTests(AgentFixtures, TransactionTestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     def publish(self, text: str) -> ConfigPublication:
         with platform_context():
             return publishing.publish(self.instance, text, "For this test", None)

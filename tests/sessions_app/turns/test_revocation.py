@@ -65,9 +65,6 @@ class Cutting(AgentFixtures):
 
     config = "model: scripted:echo?first_ms=60000\n"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def cut_by(self, change: Callable[[Account], None], what: str = "stream") -> Answer:
         """Start a turn, change what it depends on, and wait for what the caller gets."""
         call = Call(self.api, "POST", self.path(what), raw=b'{"message": "hello"}')
@@ -325,9 +322,6 @@ class RunningAgentTests(Cutting, TestCase):
 
 class StandingTests(AgentFixtures, TestCase):
     """Whether a caller may still call, read from the database."""
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     def caller(self, **fields: Any) -> Caller:
         values: dict[str, Any] = {"account_id": self.account.pk, "account_slug": "acme"}

@@ -95,9 +95,6 @@ class StorableTests(SimpleTestCase):
 
 
 class SettlingFixtures(AgentFixtures):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     @contextmanager
     def ended_with(
         self, calls: list[ModelCall], rounds: tuple[ToolRound, ...] = ()

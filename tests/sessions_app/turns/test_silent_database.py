@@ -26,9 +26,6 @@ REFUSED = (503, "unavailable")
 class SilentDatabaseTests(AgentFixtures, TransactionTestCase):
     config = "model: scripted:echo\n"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple[SilentProxy, Served, aiohttp.ClientSession]]:
         headers = {"Authorization": f"Bearer {self.secret}"}

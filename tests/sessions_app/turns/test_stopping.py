@@ -34,7 +34,7 @@ class StoppingTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         set_budget(self.account, period="day", limit=Decimal(100))
 
     @asynccontextmanager

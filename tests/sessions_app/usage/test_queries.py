@@ -285,7 +285,7 @@ class SettlingTests(LimitedFixtures, TestCase):
     """Settled turns add up to the ledger's sums, however they end."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure(self.config)
 
     async def test_keeps_what_the_ledger_says(self) -> None:
@@ -329,7 +329,7 @@ class MeanwhileTests(LimitedFixtures, TransactionTestCase):
     """Without a TestCase's transaction, so that locks work as in production."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure("model: scripted:echo\n")
         self.addCleanup(database.shut_down)
 
