@@ -20,6 +20,7 @@ from agents.models import AgentInstance, ConfigVersion
 from salient.database.constraints import CompositeForeignKey
 from sessions_app.models import LLMRequest, Message, Profile, Session
 from tests.support.database import catalog
+from tests.support.database.stored import row_of
 from tests.support.database.tenant_rows import (
     OWN_MODELS,
     TENANT_MODELS,
@@ -201,8 +202,7 @@ class DeletionTests(RefusalCase):
         self.assertEqual(contents(self.beta), before)
 
     def test_an_instance_with_a_history_stays(self) -> None:
-        with platform_context():
-            instance = AgentInstance.objects.get(pk=self.acme[AgentInstance].pk)
+        instance = row_of(AgentInstance, pk=self.acme[AgentInstance].pk)
         with self.assertRaises(IntegrityError), platform_context():
             instance.delete()
 

@@ -20,14 +20,22 @@ from accounts.auth.caller import Caller
 from accounts.auth.staff_tokens import SCOPES, new_token, write_token
 from accounts.limits import budgets
 from accounts.models import Account, AccountLimits, Budget, RateState, User
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import platform_context
 from agents.config import loader
 from agents.models import AgentInstance, ConfigDraft
 from sessions_app.evals import saved_chats
 from sessions_app.evals.saved_chats import check_publication
 from sessions_app.models import LLMRequest, Message, SavedChat, SavedChatRun, Session
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_account, make_instance, make_key, make_user, write_config
+from tests.support.factories import (
+    make_account,
+    make_config_draft,
+    make_instance,
+    make_key,
+    make_saved_chat,
+    make_user,
+    write_config,
+)
 from tests.support.people import make_staff
 
 SCRIPTED = "model: scripted:echo\n"
@@ -105,10 +113,7 @@ class PlaygroundFixtures(AgentFixtures):
     def setUp(self) -> None:
         super().setUp()
         self.staff = make_staff(email="sam@example.com")
-        with tenant_context(self.account.pk):
-            self.draft = ConfigDraft.objects.create(
-                account=self.account, agent_instance=self.instance, text=DRAFT
-            )
+        self.draft = make_config_draft(self.instance, text=DRAFT)
         self.player = self.client_of(self.staff)
 
     def client_of(self, user: User, instance: AgentInstance | None = None, **fields: Any) -> Any:
@@ -137,11 +142,7 @@ class ChatFixtures(PlaygroundFixtures):
 
     def chat(self, *messages: str, **fields: Any) -> SavedChat:
         values = {"name": "Greets", "messages": list(messages or ["hello"])} | fields
-        with tenant_context(self.account.pk):
-            made: SavedChat = SavedChat.objects.create(
-                account=self.account, agent_instance=self.instance, **values
-            )
-        return made
+        return make_saved_chat(self.instance, **values)
 
     def run_chat(self, chat: SavedChat, caller: Caller | None = None) -> SavedChatRun:
         return async_to_sync(saved_chats.run)(caller or self.published, self.instance, chat)

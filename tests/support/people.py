@@ -10,6 +10,7 @@ from accounts.members import support_access
 from accounts.models import Account, SupportAccess, User
 from accounts.tenancy.context import platform_context
 from tests.accounts.member_fixtures import PASSWORD
+from tests.support.database.stored import change_row
 from tests.support.factories import make_user
 
 
@@ -23,8 +24,7 @@ def opened(user: User, account: Account, *, reason: str = "ticket 7", **options:
 
 
 def end_of(access: SupportAccess, at: Any) -> None:
-    with platform_context():
-        SupportAccess.objects.filter(pk=access.pk).update(expires_at=at)
+    change_row(access, expires_at=at)
 
 
 def make_auditor(**fields: Any) -> User:

@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from accounts.auth import key_text
 from accounts.models import Account, ApiKey, User
-from accounts.tenancy.context import platform_context
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import rows_of
 from tests.support.factories import make_account, make_key, make_user
 
 PASSWORD = "correct horse battery"
@@ -87,8 +87,7 @@ class KeyPagesTests(StaffCase):
         return self.post(reverse("admin:accounts_apikey_add"), **values)
 
     def stored(self) -> list[ApiKey]:
-        with platform_context():
-            return list(ApiKey.objects.filter(account=self.account))
+        return rows_of(ApiKey, account=self.account)
 
     async def test_a_new_key_works(self) -> None:
         values = {"account": self.account.pk, "name": "shop", "scopes": ["agents:read"]}

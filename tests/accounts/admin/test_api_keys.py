@@ -18,6 +18,7 @@ from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import make_member
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import change_row, count_of, row_of
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
 from tests.support.people import opened
@@ -76,8 +77,7 @@ class MakeTests(KeyPages):
         assert expires is not None
         self.assertAlmostEqual((expires - timezone.now()) / timedelta(days=1), 365, delta=1)
         self.add(name="for ever", life="never")
-        with platform_context():
-            self.assertIsNone(ApiKey.objects.get(name="for ever").expires_at)
+        self.assertIsNone(row_of(ApiKey, name="for ever").expires_at)
 
     def test_what_cannot_be_a_key_is_reported_at_the_form_and_makes_none(self) -> None:
         theirs = make_instance(make_account("beta"))
@@ -97,8 +97,7 @@ class MakeTests(KeyPages):
         for wrong in wrongs:
             with self.subTest(wrong):
                 self.assertContains(self.add(**wrong), "errorlist")
-        with platform_context():
-            self.assertFalse(ApiKey.objects.exists())
+        self.assertFalse(count_of(ApiKey))
 
     def test_the_shown_line_works_as_it_stands(self) -> None:
         page = self.add(scopes=["agents:read"])
@@ -218,8 +217,7 @@ class ChangeTests(KeyPages):
         self.replace(key, way="hand", person=owner.user.email)
 
         self.assertIsNotNone(self.stored(key).revoked_at)
-        with platform_context():
-            offered = ApiKey.objects.get(rotated_from=key.key_id)
+        offered = row_of(ApiKey, rotated_from=key.key_id)
         self.assertEqual((offered.taker, offered.revoked_at), (owner.user.email, None))
 
     def test_revoking_a_key_keeps_the_successor_that_staff_made(self) -> None:
@@ -288,8 +286,7 @@ class ListTests(KeyPages):
             "rotated": {"rotated_at": now, "expires_at": now + timedelta(hours=1)},
         }.items():
             key, _ = make_key(self.account, name=f"a key that is {name}")
-            with platform_context():
-                ApiKey.objects.filter(pk=key.pk).update(**fields)
+            change_row(key, **fields)
             with self.subTest(name):
                 self.assertContains(self.get(KEYS), f">{name}</span>")
         active = self.get(KEYS, state="active").content.decode()

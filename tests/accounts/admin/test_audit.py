@@ -18,6 +18,7 @@ from salient.actors import Actor, acting
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import ApiClient
 from tests.support.database.catalog import rows
+from tests.support.database.stored import rows_of
 from tests.support.factories import (
     make_account,
     make_budget,
@@ -34,8 +35,7 @@ LOG = reverse("admin:accounts_auditentry_changelist")
 
 
 def entries(**about: Any) -> list[AuditEntry]:
-    with platform_context():
-        return list(AuditEntry.objects.filter(**about).order_by("created_at", "id"))
+    return rows_of(AuditEntry, "created_at", "id", **about)
 
 
 def only(**about: Any) -> AuditEntry:

@@ -19,6 +19,7 @@ from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import change_row, row_of
 from tests.support.factories import make_account, make_instance, make_key
 from tests.support.people import make_root, opened
 
@@ -39,9 +40,7 @@ class KeyApiCase(TestCase):
         return ApiClient(make_key(self.acme, **wanted)[1])
 
     def row(self, pk: str) -> ApiKey:
-        with platform_context():
-            found: ApiKey = ApiKey.objects.get(pk=pk)
-        return found
+        return row_of(ApiKey, pk=pk)
 
     async def stored(self, pk: str) -> ApiKey:
         return await sync_to_async(self.row)(pk)
@@ -230,8 +229,7 @@ class EndingTests(KeyApiCase):
         self.assertEqual(await self.refused(self.api), (401, "unauthenticated"))
 
     def revoke_at_the_database(self) -> None:
-        with platform_context():
-            ApiKey.objects.filter(pk=self.maker.pk).update(revoked_at=timezone.now())
+        change_row(self.maker, revoked_at=timezone.now())
 
     async def test_rotating_another_key_makes_a_successor_with_its_rights(self) -> None:
         old, text = await sync_to_async(make_key)(

@@ -17,6 +17,7 @@ from accounts.models import AccountLimits, AuditEntry, Budget, KeyMode, MemberRo
 from accounts.tenancy.context import platform_context
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_budget, make_instance, make_key
 from tests.support.people import make_root
 
@@ -98,8 +99,7 @@ class OwnLimitTests(LimitCase):
         browser.force_login(make_root())
         page = f"/admin/accounts/accountlimits/{self.acme.pk}/change/"
         self.assertContains(browser.get(page, secure=True), "requests a minute: 2,000")
-        with platform_context():
-            row = AccountLimits.objects.get(account=self.acme)
+        row = row_of(AccountLimits, account=self.acme)
         shown = {name: getattr(row, name) for name in LIMITS}
         form = {name: str(value) for name, value in shown.items() if value is not None}
         self.assertEqual(browser.post(page, form | changed, secure=True).status_code, 302)

@@ -32,6 +32,7 @@ from salient.actors import Actor, acting
 from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.models import Profile
 from tests.support.database.catalog import rows
+from tests.support.database.stored import rows_of
 from tests.support.database.tenant_rows import make_tenant
 from tests.support.factories import (
     make_account,
@@ -64,8 +65,7 @@ def entries(account: Account | None = None, **where: Any) -> list[AuditEntry]:
     """All entries of the account, oldest first."""
     if account is not None:
         where["account_id"] = account.pk
-    with platform_context():
-        return list(AuditEntry.objects.filter(**where).order_by("created_at", "id"))
+    return rows_of(AuditEntry, "created_at", "id", **where)
 
 
 def write(model: Any, pk: Any, **values: Any) -> None:

@@ -19,6 +19,7 @@ from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_instance, make_key
 from tests.support.fixtures import AgentFixtures, counts, stored
 
@@ -354,8 +355,7 @@ class HeaderTests(KeyFixtures):
 class LastUsedTests(KeyFixtures):
     async def test_is_written_once_a_minute(self) -> None:
         def last_used() -> Any:
-            with platform_context():
-                return ApiKey.objects.get(key_id=key_text.key_id_of(self.secret)).last_used_at
+            return row_of(ApiKey, key_id=key_text.key_id_of(self.secret)).last_used_at
 
         await self.chat(self.api)
         first = await sync_to_async(last_used)()

@@ -24,6 +24,7 @@ from salient.api.problems import Unauthenticated
 from salient.ttl import clear_caches
 from sessions_app.models import Session
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import change_row, row_of
 from tests.support.factories import make_account, make_instance, make_key, write_config
 from tests.support.fixtures import SCRIPTED, AgentFixtures, counts, stored
 
@@ -144,8 +145,7 @@ class VisitorFixtures(AgentFixtures, TestCase):
 
     async def change_key(self, **fields: Any) -> None:
         def update() -> None:
-            with platform_context():
-                ApiKey.objects.filter(pk=self.page_key.pk).update(**fields)
+            change_row(self.page_key, **fields)
 
         await sync_to_async(update)()
         clear_caches()
@@ -305,8 +305,7 @@ class EndUserTests(VisitorFixtures):
         await self.ask(await self.end_user())
 
         def session() -> Session:
-            with platform_context():
-                return Session.objects.get()
+            return row_of(Session)
 
         row = await sync_to_async(session)()
         self.assertEqual((row.end_user, row.is_anonymous), ("customer-42", False))

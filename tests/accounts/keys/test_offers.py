@@ -16,13 +16,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.members import support_access
-from accounts.models import ApiKey, AuditEntry, MemberRole, Membership, Scope, User
+from accounts.models import ApiKey, AuditEntry, MemberRole, Scope, User
 from accounts.models.api_key import LASTING
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.suspensions import resume, suspend
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import PASSWORD, make_member
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import change_row, count_of, row_of
 from tests.support.factories import make_invitation, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
 from tests.support.people import end_of, opened
@@ -65,8 +66,7 @@ class ShownTests(KeyPages):
                     self.assertTemplateUsed(page, "admin/support/reason.html")
                     self.assertContains(page, scope)
                     self.assertContains(page, "hand it over")
-        with platform_context():
-            self.assertFalse(ApiKey.objects.exists())
+        self.assertFalse(count_of(ApiKey))
 
     def test_one_that_reads_none_is_shown_as_it_is(self) -> None:
         for scope in (*FREE, "audit:read"):
@@ -163,8 +163,7 @@ class ShownTests(KeyPages):
         for way in ({"way": "show", "overlap_hours": 1}, {"way": "hand"}):
             page = self.client.post(self.page("key-rotate", key), way, secure=True)
             self.assertContains(page, "errorlist")
-        with platform_context():
-            self.assertEqual(ApiKey.objects.count(), 1)
+        self.assertEqual(count_of(ApiKey), 1)
 
     def test_a_token_that_it_mints_ends_with_it(self) -> None:
         access = self.access()
@@ -191,8 +190,7 @@ class ShownTests(KeyPages):
     def test_its_making_is_in_the_accounts_log_with_the_reason(self) -> None:
         self.access()
         key, _ = self.shown()
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="api_keys", object_id=str(key.pk))
+        entry = row_of(AuditEntry, object_type="api_keys", object_id=str(key.pk))
 
         self.assertEqual((entry.account_id, entry.action), (self.account.pk, "created"))
         self.assertEqual((entry.actor, entry.reason), ("boss@example.com", "ticket 4711"))
@@ -344,8 +342,7 @@ class TakingTests(HandoverCase):
         self.offer()
         self.log_in(self.owner.user)
         self.open(self.link())
-        with platform_context():
-            Membership.objects.filter(pk=self.owner.pk).update(role="member")
+        change_row(self.owner, role="member")
         self.assertEqual(self.take().status_code, 403)
         self.assertTrue(self.only().is_waiting)
 

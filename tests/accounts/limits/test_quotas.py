@@ -19,6 +19,7 @@ from accounts.limits.status import limit_status
 from accounts.models import AccountLimits, Budget, BudgetPeriod, MemberRole, Membership, RateState
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.formatting import utc
+from tests.support.database.stored import count_of, refresh, row_of
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -63,13 +64,11 @@ class LimitsCase(TestCase):
         return error.exception.members
 
     def amounts(self, budget: Budget) -> tuple[Decimal, Decimal]:
-        with platform_context():
-            budget.refresh_from_db()
+        refresh(budget)
         return budget.spent, budget.reserved
 
     def running(self) -> int:
-        with platform_context():
-            return AccountLimits.objects.get(account_id=self.account.pk).running
+        return row_of(AccountLimits, account_id=self.account.pk).running
 
     def rates(self) -> list[Any]:
         with platform_context():
@@ -260,8 +259,7 @@ class SetBudgetTests(LimitsCase):
         for name, wrong in cases.items():
             with self.subTest(name), self.assertRaises(ValidationError):
                 budgets.set_budget(self.account, **right | wrong)
-        with platform_context():
-            self.assertEqual(Budget.objects.count(), 0)
+        self.assertEqual(count_of(Budget), 0)
 
     def test_a_removed_budget_limits_nothing(self) -> None:
         self.budget("0")
@@ -294,8 +292,7 @@ class PlaceTests(LimitsCase):
         self.assertEqual(self.running(), 0)
 
     def test_the_accounts_row_is_made_when_it_is_needed(self) -> None:
-        with platform_context():
-            self.assertFalse(AccountLimits.objects.exists())
+        self.assertFalse(count_of(AccountLimits))
         self.reserve("0")
         self.assertEqual(self.running(), 1)
 

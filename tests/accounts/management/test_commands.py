@@ -13,6 +13,7 @@ from accounts.models import Account, AccountStatus, ApiKey
 from accounts.models.audit import AuditEntry
 from accounts.tenancy.context import platform_context
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import rows_of
 from tests.support.factories import make_account
 
 
@@ -57,8 +58,7 @@ class CreateKeyTests(TestCase):
         self.account = make_account("acme")
 
     def stored(self) -> list[ApiKey]:
-        with platform_context():
-            return list(ApiKey.objects.filter(account=self.account))
+        return rows_of(ApiKey, account=self.account)
 
     def test_prints_the_key_once_and_stores_only_its_hash(self) -> None:
         printed = run("create_key", "acme", "--name", "shop")

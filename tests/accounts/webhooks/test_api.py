@@ -14,6 +14,7 @@ from accounts.tenancy.context import platform_context
 from accounts.webhooks.endpoints import MOST_ENDPOINTS
 from tests.accounts.webhooks.fixtures import deliver, publish, receiving
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import count_of
 from tests.support.factories import make_account, make_key
 
 PATH = "/accounts/acme/webhooks"
@@ -157,5 +158,4 @@ class WebhookApiTests(TransactionTestCase):
         self.assertEqual(await sync_to_async(self.deliveries)(), 0)
 
     def deliveries(self) -> int:
-        with platform_context():
-            return WebhookDelivery.objects.count()
+        return count_of(WebhookDelivery)

@@ -30,6 +30,7 @@ from tests.accounts.webhooks.fixtures import (
     receiving,
     rows,
 )
+from tests.support.database.stored import change_row
 from tests.support.factories import make_account, make_membership, make_user
 
 
@@ -321,8 +322,7 @@ class DeliveryTests(TransactionTestCase):
         for number in range(30):
             self.publish(f"msg_{number}")
         publish(beta, "msg_other")
-        with platform_context():
-            WebhookEndpoint.objects.filter(pk=slow.pk).update(failing_since=timezone.now())
+        change_row(slow, failing_since=timezone.now())
 
         claimed = outbox.claim(busy=[], most=64)
 

@@ -11,6 +11,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from agents.config import read
 from agents.config.versions.current import current_config
 from agents.models import AgentInstance, ConfigPublication
+from tests.support.database.stored import count_of, row_of
 from tests.support.factories import make_account, make_instance, make_user, write_config
 
 
@@ -66,8 +67,7 @@ class InstancePagesTests(TestCase):
         ):
             with self.subTest(form=form):
                 self.assertContains(self.add(**form), error)
-        with platform_context():
-            self.assertFalse(AgentInstance.objects.filter(account=self.account).exists())
+        self.assertFalse(count_of(AgentInstance, account=self.account))
 
     def test_a_refused_form_leaves_no_files(self) -> None:
         for form in ({"slug": "../up"}, {"agent_type": "made_up"}):
@@ -80,8 +80,7 @@ class InstancePagesTests(TestCase):
         answer = self.add()
 
         self.assertEqual(answer.status_code, 302)
-        with platform_context():
-            self.assertEqual(AgentInstance.objects.filter(account=self.account).count(), 1)
+        self.assertEqual(count_of(AgentInstance, account=self.account), 1)
         listed = self.client.get(answer["Location"], secure=True)
         self.assertContains(listed, "first files were not written")
 
@@ -98,8 +97,7 @@ class InstancePagesTests(TestCase):
         form |= {"agent_type": "simple_chat"}
         self.client.post(path, form, secure=True)
 
-        with platform_context():
-            stored = AgentInstance.objects.get(pk=instance.pk)
+        stored = row_of(AgentInstance, pk=instance.pk)
         self.assertEqual(
             (stored.account_id, stored.instance_slug, stored.display_name),
             (self.account.pk, "bot", "Bot"),

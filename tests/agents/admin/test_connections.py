@@ -12,6 +12,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections import connections
 from agents.models import AgentInstance, ProviderConnection
 from salient.ttl import clear_caches
+from tests.support.database.stored import change_row, rows_of
 from tests.support.factories import make_account, make_instance, make_user
 
 KEY = "sk-canary-0123456789abcdef"
@@ -35,13 +36,11 @@ class ConnectionAdminTests(TestCase):
 
     def agent(self, slug: str, override: dict[str, Any]) -> AgentInstance:
         agent = make_instance(self.account, slug)
-        with platform_context():
-            AgentInstance.objects.filter(pk=agent.pk).update(override=override)
+        change_row(agent, override=override)
         return agent
 
     def rows(self) -> list[ProviderConnection]:
-        with platform_context():
-            return list(ProviderConnection.objects.all())
+        return rows_of(ProviderConnection)
 
     def key(self) -> str:
         clear_caches()

@@ -23,6 +23,7 @@ from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion, InstanceStatus
 from salient.ttl import clear_caches
 from tests.agents.publishing_fixtures import PublishingFixtures
+from tests.support.database.stored import change_row, row_of
 from tests.support.factories import make_instance, make_key, make_user
 
 XSS = "<script>alert(1)</script>"
@@ -100,8 +101,7 @@ class InstancePageTests(PagesTestCase):
     def test_what_is_wrong_is_reported_and_what_serves_meanwhile(self) -> None:
         self.assertNotIn("keeps serving", self.home())
         self.serve()
-        with platform_context():
-            AgentInstance.objects.filter(pk=self.instance.pk).update(override={"retries": XSS})
+        change_row(self.instance, override={"retries": XSS})
         page = self.home()
 
         self.assertIn("The last version that worked keeps serving", page)
@@ -343,8 +343,7 @@ class ReviewTests(PagesTestCase):
     def test_the_audit_log_names_the_person(self) -> None:
         self.save("retries: 1\n")
         self.publish_draft()
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="config_publications")
+        entry = row_of(AuditEntry, object_type="config_publications")
 
         self.assertEqual((entry.actor_kind, entry.actor), ("staff", "ann@example.com"))
 

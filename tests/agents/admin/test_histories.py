@@ -26,6 +26,7 @@ from agents.config.versions.timeline import changed_files
 from salient.actors import Actor, acting
 from salient.cursor import Cursor
 from tests.accounts.member_fixtures import make_member
+from tests.support.database.stored import count_of
 from tests.support.factories import make_audit_entry, make_key, make_user
 from tests.support.fixtures import AgentFixtures
 from tests.support.people import make_root
@@ -160,8 +161,7 @@ class HistoryTests(AgentFixtures, TestCase):
             with CaptureQueriesContext(connection) as queries:
                 page = self.history(self.account, before=older[1])
             costs.append(len(queries))
-        with platform_context():
-            mine = AuditEntry.objects.filter(account=self.account).count()
+        mine = count_of(AuditEntry, account=self.account)
         self.assertEqual((len(seen), len(set(costs))), (mine, 1))
         self.assertLess(costs[0], 15)
         self.assertEqual(self.history(self.account, before="nonsense").status_code, 200)

@@ -17,6 +17,7 @@ from agents.models import AgentInstance
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import row_of
 from tests.support.factories import make_instance, make_key
 from tests.support.fixtures import AgentFixtures
 
@@ -195,8 +196,7 @@ class ChangingTests(AgentCase):
         self.assertEqual(await sync_to_async(self.name)(), "Mine")
 
     def name(self) -> str:
-        with platform_context():
-            return str(AgentInstance.objects.get(pk=self.instance.pk).display_name)
+        return str(row_of(AgentInstance, pk=self.instance.pk).display_name)
 
     async def test_what_is_for_those_who_manage_stays_with_them(self) -> None:
         await self.patch({"allowed_origins": ["https://shop.example"]})

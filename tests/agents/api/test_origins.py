@@ -20,6 +20,7 @@ from agents.models import AgentInstance, InstanceStatus
 from salient.api.problems.openai import RATE_HEADERS
 from salient.ttl import clear_caches
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import change_row
 from tests.support.factories import make_instance, make_key
 from tests.support.fixtures import AgentFixtures, counts
 
@@ -42,10 +43,7 @@ class OriginTests(AgentFixtures, TestCase):
         self.list(SHOP)
 
     def list(self, *listed: str, **fields: Any) -> None:
-        with platform_context():
-            AgentInstance.objects.filter(pk=self.instance.pk).update(
-                allowed_origins=list(listed), **fields
-            )
+        change_row(self.instance, allowed_origins=list(listed), **fields)
         clear_caches()
 
     async def preflight(self, path: str, origin: str = SHOP, method: str = "POST") -> Answer:
@@ -252,8 +250,7 @@ class OriginTests(AgentFixtures, TestCase):
             {"revoked_at": timezone.now()},
             {"revoked_at": None, "expires_at": timezone.now() - timedelta(seconds=1)},
         ):
-            with platform_context():
-                ApiKey.objects.filter(pk=key.pk).update(**fields)
+            change_row(key, **fields)
             self.assertEqual(origins.origins_of("acme", "bot"), {SHOP})
 
     def test_an_instance_lists_origins_only_as_browsers_write_them(self) -> None:

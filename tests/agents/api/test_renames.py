@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.auth import visitor_tokens
-from accounts.models import Account, AuditEntry, FormerSlug, KeyMode, MemberRole, Membership, Scope
+from accounts.models import Account, AuditEntry, FormerSlug, KeyMode, MemberRole, Scope
 from accounts.tenancy import renames as accounts
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_account
@@ -32,6 +32,7 @@ from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Session
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import change_row, refresh
 from tests.support.factories import make_account, make_instance, make_key, write_config
 from tests.support.fixtures import AgentFixtures
 
@@ -370,8 +371,7 @@ class FileTests(RenameCase):
 
     def test_a_new_agent_of_a_renamed_account_has_the_accounts_folder(self) -> None:
         self.rename_account()
-        with platform_context():
-            self.account.refresh_from_db()
+        refresh(self.account)
         made = make_instance(self.account, "fresh")
 
         self.assertEqual(made.folder, ("acme", "fresh"))
@@ -409,8 +409,7 @@ class ServiceTests(RenameCase):
         self.assertEqual((await browser.get(f"{OLD}/agents")).status, 200)
 
         def demote() -> None:
-            with platform_context():
-                Membership.objects.filter(pk=member.pk).update(role=MemberRole.VIEWER)
+            change_row(member, role=MemberRole.VIEWER)
 
         await sync_to_async(demote)()
         answer = await browser.call("PATCH", OLD, raw=b'{"slug": "zenith"}')

@@ -26,6 +26,7 @@ from agents.config.versions.publishing import (
 from agents.models import AgentInstance, ConfigDraft, ConfigPublication, ConfigVersion
 from salient.ttl import clear_caches
 from tests.agents.publishing_fixtures import PublishingFixtures
+from tests.support.database.stored import change_row, row_of
 from tests.support.factories import make_connection, make_instance
 
 
@@ -56,8 +57,7 @@ class PublishTests(PublishingTestCase):
 
     def test_a_publication_keeps_who_why_and_which_version(self) -> None:
         made = self.publish("# calmer\ntemperature: 0\n", note="  Calmer answers ")
-        with platform_context():
-            stored = ConfigPublication.objects.get(pk=made.pk)
+        stored = row_of(ConfigPublication, pk=made.pk)
 
         self.assertEqual(
             (stored.number, stored.note, stored.author_name, stored.override, stored.text),
@@ -120,8 +120,7 @@ class PublishTests(PublishingTestCase):
 
     def test_it_is_in_the_audit_log_with_its_note(self) -> None:
         self.publish("retries: 4", note="Try harder")
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="config_publications")
+        entry = row_of(AuditEntry, object_type="config_publications")
 
         self.assertEqual((entry.action, entry.object), ("created", "Try harder"))
         self.assertEqual(entry.changes["override"], [None, {"retries": 4}])
@@ -143,8 +142,7 @@ class StaleTests(PublishingTestCase):
         with self.assertRaisesMessage(Stale, "ann@example.com saved another draft"):
             self.saved("retries: 3", seen=seen)
 
-        with platform_context():
-            self.assertEqual(ConfigDraft.objects.get().text, "retries: 2")
+        self.assertEqual(row_of(ConfigDraft).text, "retries: 2")
 
     def test_a_draft_that_is_published_is_done_with(self) -> None:
         self.saved("retries: 4")
@@ -263,8 +261,7 @@ class DraftTests(PublishingTestCase):
 class BrokenTests(PublishingTestCase):
     def break_it(self) -> None:
         """A key was published that a newer schema refuses."""
-        with platform_context():
-            AgentInstance.objects.filter(pk=self.instance.pk).update(override={"retries": "gone"})
+        change_row(self.instance, override={"retries": "gone"})
 
     def test_a_broken_override_leaves_the_last_good_version_serving(self) -> None:
         self.publish("retries: 4")

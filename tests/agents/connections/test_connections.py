@@ -30,6 +30,7 @@ from salient.api.problems import Invalid, NotFound
 from salient.security.ssrf import safe_session
 from salient.ttl import clear_caches
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_key
 from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
@@ -39,8 +40,7 @@ URL = "https://models.example.com/v1"
 
 
 def row(name: str = "own") -> ProviderConnection:
-    with platform_context():
-        return ProviderConnection.objects.get(name=name)
+    return row_of(ProviderConnection, name=name)
 
 
 def opened(account_id: UUID, model: str = "connection/own:m") -> dict[str, Connection]:

@@ -58,6 +58,7 @@ from sessions_app.models import (
     UsageTotal,
 )
 from tests.sessions_app.admin_fixtures import address, make_one_of_each
+from tests.support.database.stored import row_of
 from tests.support.factories import (
     make_account,
     make_llm_request,
@@ -304,8 +305,7 @@ class LimitPageTests(TestCase):
             key = Budget.objects.get().pk
         self.post(address(Budget, "change", key), limit="7", alert_percents="50")
 
-        with platform_context():
-            [budget] = Budget.objects.all()
+        budget = row_of(Budget)
         self.assertEqual((budget.pk, budget.limit, budget.alert_percents), (key, 7, [50]))
         self.assertEqual((budget.spent, budget.reserved), (2, 1))
 
@@ -315,8 +315,7 @@ class LimitPageTests(TestCase):
             AccountLimits.objects.update(running=4)
         self.post(address(AccountLimits, "change", self.account.pk), message_bytes="10")
 
-        with platform_context():
-            [row] = AccountLimits.objects.all()
+        row = row_of(AccountLimits)
         self.assertEqual((row.running, row.message_bytes, row.concurrent_turns), (4, 10, None))
 
     def test_a_bound_below_one_is_reported_at_its_field(self) -> None:

@@ -17,6 +17,7 @@ from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app.evals.saved_chats import Answer
 from sessions_app.models import Role, SavedChat
+from tests.support.database.stored import count_of, row_of
 from tests.support.factories import (
     make_config_version,
     make_instance,
@@ -212,8 +213,7 @@ class FormTests(EvalPagesFixtures, TestCase):
         return form | {"message_1": "Where is it?"} | more
 
     def only(self) -> SavedChat:
-        with platform_context():
-            return SavedChat.objects.get()
+        return row_of(SavedChat)
 
     def test_what_is_filled_in_is_a_test_chat(self) -> None:
         form = self.fill(contains_1="order\n\n Friday ", message_3="Thanks", excludes_3="sorry")
@@ -284,8 +284,7 @@ class FormTests(EvalPagesFixtures, TestCase):
         answer = self.browser.post(page, {"post": "yes"}, secure=True)
 
         self.assertEqual(answer.status_code, 302)
-        with platform_context():
-            self.assertFalse(SavedChat.objects.exists())
+        self.assertFalse(count_of(SavedChat))
 
 
 class FromSessionPageTests(EvalPagesFixtures, TestCase):
@@ -301,8 +300,7 @@ class FromSessionPageTests(EvalPagesFixtures, TestCase):
 
         self.assertNotContains(answer, "Where is")
         self.assertNotContains(posted, "Where is")
-        with platform_context():
-            self.assertFalse(SavedChat.objects.exists())
+        self.assertFalse(count_of(SavedChat))
 
     def test_with_a_reason_it_becomes_a_test_chat_in_one_click(self) -> None:
         with platform_context():
@@ -313,8 +311,7 @@ class FromSessionPageTests(EvalPagesFixtures, TestCase):
 
         self.assertContains(page, "Where is &lt;script&gt;")
         self.assertEqual(made.status_code, 302)
-        with platform_context():
-            chat = SavedChat.objects.get()
+        chat = row_of(SavedChat)
         self.assertEqual((chat.name, chat.session_id), ("Orders", self.session.pk))
         self.assertFalse(chat.is_gate)
 

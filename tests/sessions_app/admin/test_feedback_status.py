@@ -19,6 +19,7 @@ from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import NothingAsked, from_session, with_better_answer
 from sessions_app.models import Message, MessageFeedback, Role, SavedChat, Session
 from tests.support.database.reads import reads
+from tests.support.database.stored import count_of, row_of
 from tests.support.factories import (
     make_account,
     make_feedback,
@@ -74,9 +75,7 @@ class StatusTests(AnswerCase):
         return self.post(f"{LIST}{self.bad.pk}/status/", status=status, **more)
 
     def stored(self) -> MessageFeedback:
-        with platform_context():
-            found: MessageFeedback = MessageFeedback.objects.get(pk=self.bad.pk)
-        return found
+        return row_of(MessageFeedback, pk=self.bad.pk)
 
     def log(self) -> list[tuple[str, list[Any]]]:
         with platform_context():
@@ -199,9 +198,7 @@ class BetterAnswerTests(AnswerCase):
         self.form = f"/admin/sessions_app/savedchat/better-answer/{self.answer.pk}/"
 
     def made(self) -> SavedChat:
-        with platform_context():
-            found: SavedChat = SavedChat.objects.get()
-        return found
+        return row_of(SavedChat)
 
     def test_one_step_makes_a_test_chat_of_the_question_and_the_better_answer(self) -> None:
         self.assertContains(self.get(self.page), self.form)
@@ -221,8 +218,7 @@ class BetterAnswerTests(AnswerCase):
         self.assertEqual(chat.expected, [nothing, {"contains": ["thirty"], "excludes": ["ten"]}])
         self.assertEqual((chat.session_id, chat.is_gate), (self.session.pk, True))
         self.assertEqual(chat.name, f"Better answer of {exact_moment(self.answer.created_at)}")
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="saved_chats", action="created")
+        entry = row_of(AuditEntry, object_type="saved_chats", action="created")
         self.assertEqual(entry.actor, "boss@example.com")
         self.assertNotIn("Thirty", str(entry.changes))
 
@@ -277,8 +273,7 @@ class BetterAnswerTests(AnswerCase):
         first = make_message(make_session(self.agent), role=Role.ASSISTANT, content="Hi")
         page = self.post(f"/admin/sessions_app/savedchat/better-answer/{first.pk}/", better="x")
         self.assertContains(page, "was deleted")
-        with platform_context():
-            self.assertFalse(SavedChat.objects.exists())
+        self.assertFalse(count_of(SavedChat))
 
     def test_a_long_conversation_gives_what_led_to_the_question(self) -> None:
         for number in range(12):

@@ -21,6 +21,7 @@ from sessions_app.conversations import search
 from sessions_app.conversations.search import MessageSearch
 from sessions_app.models import Message, Role, Session
 from tests.support.database.catalog import rows
+from tests.support.database.stored import change_row, row_of
 from tests.support.factories import (
     make_account,
     make_config_publication,
@@ -168,10 +169,7 @@ class SearchTests(FoundCase):
                 self.assertEqual(self.found(**fields), {each.pk for each in wanted})
 
     def test_a_hit_counts_by_its_own_time_however_long_the_conversation_went_on(self) -> None:
-        with platform_context():
-            Session.objects.filter(pk=self.early.pk).update(
-                last_activity_at=START + timedelta(days=9)
-            )
+        change_row(self.early, last_activity_at=START + timedelta(days=9))
         until = {"to": "2026-11-20", "to_time": "14:01"}
         self.assertEqual(self.found(text="refund", **until), {self.early.pk})
         self.assertEqual(self.found(q="ada", **until), {self.early.pk})
@@ -285,8 +283,7 @@ class WalkTests(FoundCase):
 
     def test_each_search_is_noted_in_the_accounts_log(self) -> None:
         self.find(text="refund")
-        with platform_context():
-            [noted] = AuditEntry.objects.filter(object_type="messages", action="noted")
+        noted = row_of(AuditEntry, object_type="messages", action="noted")
         self.assertEqual((noted.account_id, noted.object), (self.account.pk, "search: refund"))
 
 

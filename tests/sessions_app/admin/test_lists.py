@@ -27,6 +27,7 @@ from salient.cursor import Cursor
 from sessions_app.conversations.origins import origin_of
 from sessions_app.models import LLMRequest, Message, MessageFeedback, Session
 from tests.support.database.reads import reads
+from tests.support.database.stored import row_of
 from tests.support.factories import (
     make_account,
     make_feedback,
@@ -299,8 +300,7 @@ class TextTests(ListCase):
         self.access()
         page = self.get("session", text="word1", **self.of_account())
         self.assertContains(page, "<mark>word1</mark>")
-        with platform_context():
-            noted = AuditEntry.objects.filter(object_type="messages", action="noted").get()
+        noted = row_of(AuditEntry, object_type="messages", action="noted")
         self.assertEqual((noted.account_id, noted.object), (self.account.pk, "search: word1"))
 
     def test_the_words_are_understood_as_search_engines_do(self) -> None:
@@ -508,9 +508,7 @@ class ExportTests(ListCase):
             support_access.end_all(self.boss)
 
     def noted(self) -> AuditEntry:
-        with platform_context():
-            entry: AuditEntry = AuditEntry.objects.filter(action="noted").get()
-        return entry
+        return row_of(AuditEntry, action="noted")
 
     async def test_wrong_filters_lead_back_to_the_list_that_tells(self) -> None:
         browser = AsyncClient()

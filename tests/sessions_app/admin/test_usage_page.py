@@ -20,6 +20,7 @@ from sessions_app.models import LLMRequest
 from sessions_app.usage import rollup
 from sessions_app.usage.months import Part, Usage, latest_months, month_of, name_of
 from sessions_app.usage.queries import Days, start_of
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.usage import settled
 
@@ -138,8 +139,7 @@ class PageTests(UsageCase):
         rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
         told = [(row["model"], row["requests"], row["cost_usd"]) for row in rows]
         self.assertEqual(told, [("openai:gpt-5", "2", "1.50000000"), ("openai:mini", "1", "")])
-        with platform_context():
-            [noted] = AuditEntry.objects.filter(object_type="usage_days")
+        noted = row_of(AuditEntry, object_type="usage_days")
         self.assertEqual(noted.account_id, acme.pk)
         everything = self.page(f"?month={name_of(last_month())}&format=csv")
         self.assertIn(f"usage-all-{name_of(last_month())}.csv", everything["Content-Disposition"])

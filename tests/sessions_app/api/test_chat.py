@@ -16,10 +16,10 @@ from django.utils import timezone
 import agents.config
 from accounts.models import Account, ApiKey
 from accounts.tenancy.context import platform_context
-from agents.models import AgentInstance
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Message, Session
 from tests.support.api_client import ApiClient, Call
+from tests.support.database.stored import change_row, row_of
 from tests.support.factories import make_account, make_instance, make_key, write_config
 from tests.support.fixtures import AgentFixtures, counts, stored
 
@@ -352,8 +352,7 @@ class CallerTests(AgentFixtures, TestCase):
     async def test_unknown_foreign_and_inactive_are_one_answer(self) -> None:
         def retire() -> None:
             retired = make_instance(self.account, "retired")
-            with platform_context():
-                AgentInstance.objects.filter(pk=retired.pk).update(status="inactive")
+            change_row(retired, status="inactive")
 
         await sync_to_async(retire)()
         for alike in (
@@ -381,8 +380,7 @@ class CallerTests(AgentFixtures, TestCase):
 
     def make_dead_key(self, fields: Mapping[str, object]) -> str:
         key, secret = make_key(self.account)
-        with platform_context():
-            ApiKey.objects.filter(pk=key.pk).update(**fields)
+        change_row(key, **fields)
         return secret
 
     async def test_a_key_does_what_its_scopes_say(self) -> None:
@@ -402,8 +400,7 @@ class CallerTests(AgentFixtures, TestCase):
 
     async def test_the_use_of_a_key_is_noted_once_a_minute(self) -> None:
         def last_used() -> object:
-            with platform_context():
-                return ApiKey.objects.get(account=self.account).last_used_at
+            return row_of(ApiKey, account=self.account).last_used_at
 
         await self.ask(self.secret)
         first = await sync_to_async(last_used)()
@@ -473,8 +470,7 @@ class SessionIsolationTests(AgentFixtures, TestCase):
         body = await self.say("hello")
 
         def load() -> Session:
-            with platform_context():
-                return Session.objects.get(pk=body["session_id"])
+            return row_of(Session, pk=body["session_id"])
 
         session = await sync_to_async(load)()
         self.assertEqual(

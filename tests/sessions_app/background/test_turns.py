@@ -19,6 +19,7 @@ from sessions_app.background.retention import EVENTS_KEPT, forget_turn_events
 from sessions_app.models import TurnCancellation, TurnEventBatch
 from sessions_app.turns import store
 from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.database.stored import change_row
 from tests.support.factories import (
     make_account,
     make_cancellation,
@@ -432,10 +433,7 @@ class RetentionTests(AgentFixtures, TestCase):
         batch, fresh = make_event_batch(ended), make_event_batch(ended, first_number=1)
         make_cancellation(ended)
         needed = make_cancellation(running)
-        with platform_context():
-            TurnEventBatch.objects.filter(pk=batch.pk).update(
-                created_at=timezone.now() - EVENTS_KEPT - timedelta(seconds=1)
-            )
+        change_row(batch, created_at=timezone.now() - EVENTS_KEPT - timedelta(seconds=1))
 
         self.assertEqual(forget_turn_events(), 1)
 

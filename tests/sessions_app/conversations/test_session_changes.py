@@ -14,6 +14,7 @@ from sessions_app.models import CompletionStatus, LLMRequest, Session
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import row_of
 from tests.support.factories import (
     make_account,
     make_hold,
@@ -274,7 +275,6 @@ class CloseTests(ConversationFixtures, TestCase):
         await self.close(request.session_id)
 
         def kept() -> str:
-            with platform_context():
-                return LLMRequest.objects.get(pk=request.pk).completion_status
+            return row_of(LLMRequest, pk=request.pk).completion_status
 
         self.assertEqual(await sync_to_async(kept)(), CompletionStatus.RUNNING)

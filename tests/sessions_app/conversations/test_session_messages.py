@@ -26,6 +26,7 @@ from sessions_app.models import Message, Role, Session
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import row_of
 from tests.support.factories import make_llm_request, make_message, make_session
 
 
@@ -236,9 +237,7 @@ class BrokenExportTests(ConversationFixtures, TestCase):
         return text
 
     def key_row(self) -> ApiKey:
-        with platform_context():
-            found: ApiKey = ApiKey.objects.get(account=self.account)
-        return found
+        return row_of(ApiKey, account=self.account)
 
     async def test_when_the_session_is_deleted(self) -> None:
         def delete(caller: Caller, session: Any) -> None:

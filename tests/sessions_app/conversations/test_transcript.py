@@ -24,6 +24,7 @@ from salient.database import storable
 from sessions_app.conversations import transcript
 from sessions_app.models import LLMRequest, Message, PromptSection, Role, Session
 from sessions_app.turns import tool_calls
+from tests.support.database.stored import change_row, row_of
 from tests.support.factories import (
     make_account,
     make_config_version,
@@ -123,8 +124,7 @@ class SessionPageTests(PagesTestCase):
             self.assertIn(text, page)
 
     def answer_of(self, request: LLMRequest) -> Message:
-        with platform_context():
-            return Message.objects.get(llm_request=request, role=Role.ASSISTANT)
+        return row_of(Message, llm_request=request, role=Role.ASSISTANT)
 
     def test_with_a_reason_the_words_are_shown_and_the_reading_is_noted_once(self) -> None:
         self.turn(answer="A secret answer")
@@ -225,8 +225,7 @@ class SessionPageTests(PagesTestCase):
         return len(queries)
 
     def test_a_deleted_conversation_says_so(self) -> None:
-        with platform_context():
-            Session.objects.filter(pk=self.session.pk).update(deleted_at=timezone.now())
+        change_row(self.session, deleted_at=timezone.now())
 
         self.assertIn("was deleted", self.text())
 

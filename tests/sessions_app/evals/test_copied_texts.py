@@ -18,6 +18,7 @@ from salient.api.problems import NotFound, Problem
 from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
+from tests.support.database.stored import row_of
 from tests.support.factories import make_hold, make_message, make_session
 from tests.support.fixtures import EvalPagesFixtures, counts
 
@@ -46,8 +47,7 @@ class CopyFixtures(EvalPagesFixtures):
             open_access(self.root, self.account, reason="ticket 7")
 
     def run_session(self) -> Session:
-        with platform_context():
-            return Session.objects.get(copied_from=self.source.pk)
+        return row_of(Session, copied_from=self.source.pk)
 
     def pages(self) -> list[Any]:
         return [
@@ -75,8 +75,7 @@ class ReadingTests(CopyFixtures, TestCase):
         form = {"name": "New", "message_1": "forged"}
         answer = self.browser.post(self.change_page(self.copy), form, secure=True)
         self.assertEqual(answer.status_code, 403)
-        with platform_context():
-            self.assertEqual(SavedChat.objects.get().messages, [CANARY, "again"])
+        self.assertEqual(row_of(SavedChat).messages, [CANARY, "again"])
 
     def test_with_an_access_they_are_shown_and_the_reading_is_noted_once(self) -> None:
         self.run_chat(self.copy)
@@ -85,8 +84,7 @@ class ReadingTests(CopyFixtures, TestCase):
             chat, runs, _ = self.pages()
             for page in (chat, runs):
                 self.assertContains(page, CANARY)
-        with platform_context():
-            noted = AuditEntry.objects.get(action="noted", object_type="saved_chats")
+        noted = row_of(AuditEntry, action="noted", object_type="saved_chats")
         self.assertEqual((noted.object_id, noted.reason), (str(self.copy.pk), "ticket 7"))
 
     def test_what_staff_wrote_themselves_stays_visible(self) -> None:
@@ -187,8 +185,7 @@ class DeletionTests(CopyFixtures, TestCase):
         delete = reverse("admin:sessions_app_savedchat_delete", args=[self.copy.pk])
         for path, form in ((page, {"name": "Other", "says_1": "x"}), (delete, {"post": "yes"})):
             self.assertEqual(self.browser.post(path, form, secure=True).status_code, 403, path)
-        with platform_context():
-            self.assertEqual(SavedChat.objects.get(pk=self.copy.pk).name, "From life")
+        self.assertEqual(row_of(SavedChat, pk=self.copy.pk).name, "From life")
 
     def test_other_conversations_stay(self) -> None:
         other = self.chat("by hand", name="by hand")

@@ -17,6 +17,7 @@ from sessions_app.conversations import sessions
 from sessions_app.evals import saved_chats
 from sessions_app.evals.saved_chats import ChatChanged, check_publication, from_session
 from sessions_app.models import Role, SavedChat, SavedChatRun
+from tests.support.database.stored import count_of
 from tests.support.factories import make_account, make_instance, make_message, make_session
 from tests.support.fixtures import DRAFT, OVERRIDE, ChatFixtures, counts, stored
 
@@ -86,8 +87,7 @@ class RunTests(ChatFixtures, TestCase):
         self.run_chat(chat)
 
         self.assertRaises(Problem, self.run_chat, chat)
-        with platform_context():
-            self.assertEqual(SavedChatRun.objects.count(), 1)
+        self.assertEqual(count_of(SavedChatRun), 1)
 
     def test_one_that_is_cut_by_a_limit_is_kept_as_failed(self) -> None:
         set_limits(self.account, requests_per_minute=1)
@@ -102,8 +102,7 @@ class RunTests(ChatFixtures, TestCase):
             SavedChat.objects.get(pk=chat.pk).save()
 
         self.assertRaises(ChatChanged, self.run_chat, chat)
-        with platform_context():
-            self.assertEqual(SavedChatRun.objects.count(), 0)
+        self.assertEqual(count_of(SavedChatRun), 0)
 
     def test_another_instances_chat_is_not_found(self) -> None:
         chat = self.chat()

@@ -32,6 +32,7 @@ from sessions_app.operations.integrity import service
 from sessions_app.operations.integrity.checks import NAMED, Check
 from sessions_app.operations.lifecycle.accounts import tables as of_accounts
 from tests.support.commands import refusal, run
+from tests.support.database.stored import count_of
 from tests.support.factories import (
     make_account,
     make_delivery,
@@ -314,8 +315,7 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
         self.assertEqual(code, 1)
         self.assertEqual(found["deliveries"]["mended"], 0)
         self.assertIn("mend row-level security first", found["deliveries"]["error"])
-        with platform_context():
-            self.assertEqual(WebhookDelivery.objects.count(), 1)
+        self.assertEqual(count_of(WebhookDelivery), 1)
 
     def test_it_names_the_first_ten_and_counts_all(self) -> None:
         for number in range(NAMED + 2):

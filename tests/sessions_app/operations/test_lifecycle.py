@@ -44,6 +44,7 @@ from sessions_app.models import (
 from sessions_app.operations.lifecycle import accounts, holds, receipts, retention
 from sessions_app.operations.lifecycle.holds import Held
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import change_row, count_of, row_of
 from tests.support.database.tenant_rows import contents, make_tenant
 from tests.support.factories import (
     make_account,
@@ -103,8 +104,7 @@ class AccountErasureTests(TestCase):
         self.assertIn("acme/bot/config.yaml", receipt.files)
         self.assertTrue((self.base / "beta" / "bot").exists())
         self.assertTrue(receipts.is_genuine(receipts.of_account(receipt), receipt.signature))
-        with platform_context():
-            [entry] = AuditEntry.objects.filter(object_type="accounts", action="deleted")
+        entry = row_of(AuditEntry, object_type="accounts", action="deleted")
         self.assertEqual(entry.object, "acme")
 
     def test_a_new_account_on_the_slug_sees_nothing_and_old_keys_are_unknown(self) -> None:
@@ -188,8 +188,7 @@ class AccountErasureTests(TestCase):
 
     def test_an_account_that_is_resumed_loses_nothing_until_it_is_ordered_again(self) -> None:
         ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
-        with platform_context():
-            Account.objects.filter(pk=self.account.pk).update(status=AccountStatus.ACTIVE)
+        change_row(self.account, status=AccountStatus.ACTIVE)
         before = contents(self.acme)["messages"]
 
         self.assertEqual(accounts.work(ordered).step, accounts.WITHDRAWN)
@@ -207,8 +206,7 @@ class AccountErasureTests(TestCase):
         ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
 
         def resume(*_args: Any) -> int:
-            with platform_context():
-                Account.objects.filter(pk=self.account.pk).update(status=AccountStatus.ACTIVE)
+            change_row(self.account, status=AccountStatus.ACTIVE)
             return 0
 
         with mock.patch.object(accounts, "_running_turns", resume):
@@ -519,8 +517,7 @@ class PlacingTests(TransactionTestCase):
                 placing.start()
                 placing.join(10)
         self.assertEqual(waited, ["55P03", "55P03"])
-        with platform_context():
-            self.assertFalse(LegalHold.objects.exists())
+        self.assertFalse(count_of(LegalHold))
 
 
 class PageTests(ConversationFixtures):
@@ -545,8 +542,7 @@ class PageTests(ConversationFixtures):
         self.send(do="days", texts="30", figures="")
         for fields in ({}, {"do": "dayz"}, {"do": ""}):
             self.assertIn("Nothing was changed", self.send(**fields))
-        with platform_context():
-            self.assertEqual(Retention.objects.get().texts_days, 30)
+        self.assertEqual(row_of(Retention).texts_days, 30)
         self.assertIn("no such hold any more", self.send(do="release", hold=uuid7()))
 
     def test_holds_are_placed_and_released(self) -> None:

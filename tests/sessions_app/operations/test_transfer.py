@@ -31,6 +31,7 @@ from sessions_app.operations.lifecycle.transfer import archive, export, importin
 from sessions_app.operations.lifecycle.transfer.tables import HIDDEN, LEFT_OUT, Table, tables
 from tests.support.commands import refusal, run_json
 from tests.support.database.scratch_database import scratch_database
+from tests.support.database.stored import change_row, row_of
 from tests.support.database.tenant_rows import make_tenant
 from tests.support.factories import (
     make_account,
@@ -70,8 +71,7 @@ def fill(base: Path) -> Account:
 
 
 def faults(slug: str) -> dict[str, int]:
-    with platform_context():
-        account = Account.objects.get(slug=slug)
+    account = row_of(Account, slug=slug)
     return {each.check.name: each.left for each in check_integrity(account) if each.left}
 
 
@@ -304,8 +304,7 @@ class TransferTests(SimpleTestCase):
             # A row of another account that has an id of the archive.
             session = make_session(make_instance(other))
             [*_, taken] = lines_of(self.path, "sessions")
-            with platform_context():
-                Session.objects.filter(pk=session.pk).update(id=taken["id"])
+            change_row(session, id=taken["id"])
             (base / "acme").mkdir(parents=True)
             found, _ = importing.import_account(self.path)
             self.assertEqual([each.partition(":")[0] for each in found.conflicts], ["files"])
@@ -415,8 +414,7 @@ class DownloadTests(TestCase):
             with archive.opened(Path(file.name)) as read:
                 texts = [json.loads(line)["content"] for line in read.lines("data/messages.jsonl")]
         self.assertEqual(texts, [f"Text {number}" for number in range(5)])
-        with platform_context():
-            entry = AuditEntry.objects.get(object="export of the account")
+        entry = row_of(AuditEntry, object="export of the account")
         self.assertEqual((entry.actor, entry.reason), (self.root.email, "ticket 9"))
 
     def test_an_access_that_ends_meanwhile_and_a_large_account_get_nothing(self) -> None:

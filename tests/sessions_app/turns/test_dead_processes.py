@@ -36,6 +36,7 @@ from sessions_app.turns.heartbeat import Heartbeat
 from sessions_app.turns.problems import TurnInProgress
 from sessions_app.turns.server_processes import dead_among, this_host, this_process
 from tests.support.commands import run_json
+from tests.support.database.stored import count_of, row_of, rows_of
 from tests.support.factories import make_instance, make_llm_request, make_session
 from tests.support.fixtures import AgentFixtures, counts, stored
 from tests.support.servers.held_model import LONG, SHORT, HeldModel, Stream, ask
@@ -53,8 +54,7 @@ def another_process(**fields: Any) -> ServerProcess:
 
 
 def requests() -> list[LLMRequest]:
-    with platform_context():
-        return list(LLMRequest.objects.order_by("created_at"))
+    return rows_of(LLMRequest, "created_at")
 
 
 class DeathTests(TestCase):
@@ -111,14 +111,12 @@ class HeartbeatTests(TestCase):
                 with platform_context():
                     ServerProcess.objects.update(seen_at=timezone.now() - LATE)
             beating.beat()
-            with platform_context():
-                [row] = ServerProcess.objects.all()
+            row = row_of(ServerProcess)
             self.assertEqual((row.pk, row.pid), (beating.id, os.getpid()))
             self.assertGreater(row.seen_at, timezone.now() - LATE / 2)
             with mock.patch.object(beating, "join"):
                 beating.stop()
-        with platform_context():
-            self.assertFalse(ServerProcess.objects.exists())
+        self.assertFalse(count_of(ServerProcess))
 
     def test_failing_beats_are_logged_once_in_one_line(self) -> None:
         beating = Heartbeat()
@@ -283,8 +281,7 @@ class KilledWorkerTests(AgentFixtures, TransactionTestCase):
 
     async def has_process(self) -> bool:
         def row() -> bool:
-            with platform_context():
-                return ServerProcess.objects.exists()
+            return bool(count_of(ServerProcess))
 
         return await sync_to_async(row)()
 

@@ -24,6 +24,7 @@ from salient.api.problems import Unauthenticated
 from salient.ttl import clear_caches
 from sessions_app.models import Session
 from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_instance, make_membership, make_user
 from tests.support.fixtures import PlaygroundFixtures, counts, stored
 from tests.support.isolation.routes import routes
@@ -89,8 +90,7 @@ class TurnTests(PlaygroundFixtures, TestCase):
         self.assertFalse(session.is_anonymous)
 
     def session(self) -> Session:
-        with platform_context():
-            return Session.objects.get()
+        return row_of(Session)
 
     async def test_a_conversation_continues(self) -> None:
         first = (await self.play(self.player)).json()
@@ -119,8 +119,7 @@ class TurnTests(PlaygroundFixtures, TestCase):
         self.assertIsNone(version.last_served_at)
 
     def version(self, start: str) -> ConfigVersion:
-        with platform_context():
-            return ConfigVersion.objects.get(digest__startswith=start)
+        return row_of(ConfigVersion, digest__startswith=start)
 
     async def test_a_deleted_or_broken_draft_is_reported(self) -> None:
         trying = self.client_of(self.staff, draft_id=self.draft.pk)

@@ -14,13 +14,14 @@ from django.utils import timezone
 
 from accounts.limits.budgets import set_budget
 from accounts.limits.quotas import set_limits
-from accounts.models import Account, AccountLimits, ApiKey, MemberRole, RateState, User
+from accounts.models import AccountLimits, ApiKey, MemberRole, RateState, User
 from accounts.tenancy.context import platform_context
 from agents.config.loader import forget
-from agents.models import AgentInstance, ConfigVersion
+from agents.models import ConfigVersion
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import change_row
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.fixtures import AgentFixtures
 from tests.support.isolation.accounts import rolled_back, rows_of
@@ -59,16 +60,13 @@ class WhyCase(AgentFixtures, TestCase):
 
 class SituationTests(WhyCase):
     def change_key(self, **fields: Any) -> None:
-        with platform_context():
-            ApiKey.objects.filter(pk=self.key.pk).update(**fields)
+        change_row(self.key, **fields)
 
     def change_agent(self, **fields: Any) -> None:
-        with platform_context():
-            AgentInstance.objects.filter(pk=self.instance.pk).update(**fields)
+        change_row(self.instance, **fields)
 
     def change_account(self, **fields: Any) -> None:
-        with platform_context():
-            Account.objects.filter(pk=self.account.pk).update(**fields)
+        change_row(self.account, **fields)
 
     def use_up_the_rate(self) -> None:
         set_limits(self.account, requests_per_minute=1)

@@ -34,6 +34,7 @@ from sessions_app.turns import turn as turns
 from sessions_app.turns.abandoned import settle_abandoned
 from sessions_app.turns.sse import TurnStream, encode
 from tests.support.api_client import ApiClient, Call
+from tests.support.database.stored import row_of
 from tests.support.factories import make_user
 from tests.support.fixtures import LimitedFixtures, counts, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error, usage
@@ -142,8 +143,7 @@ def new_visitor(site: str = "http://localhost") -> ApiClient:
 
 
 def reserved() -> Decimal:
-    with platform_context():
-        return Budget.objects.get().reserved
+    return row_of(Budget).reserved
 
 
 class SettlementTests(LimitedFixtures, TestCase):

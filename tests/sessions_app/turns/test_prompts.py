@@ -15,6 +15,7 @@ from agents.config.versions.current import current_config
 from agents.runtime.run import ChatMessage
 from sessions_app.models import PromptSection
 from sessions_app.turns import prompts
+from tests.support.database.stored import count_of
 from tests.support.factories import make_account, make_instance, make_llm_request, make_session
 from tests.support.fixtures import AgentFixtures, stored
 
@@ -80,8 +81,7 @@ class SectionsTests(AgentFixtures, TransactionTestCase):
         return sum("prompt_sections" in query["sql"] for query in queries)
 
     def stored(self) -> int:
-        with platform_context():
-            return PromptSection.objects.count()
+        return count_of(PromptSection)
 
     def test_each_part_has_name_source_size_and_the_digest_of_its_text(self) -> None:
         first, *_, tool, message = self.sections()
@@ -259,8 +259,7 @@ class TurnTests(AgentFixtures, TransactionTestCase):
         async_to_sync(self.say)("hello")
         async_to_sync(self.say)("hello")
 
-        with platform_context():
-            self.assertEqual(PromptSection.objects.count(), 4)
+        self.assertEqual(count_of(PromptSection), 4)
 
     def test_after_the_first_turn_prompts_need_no_query(self) -> None:
         async_to_sync(self.say)("hello")

@@ -28,6 +28,7 @@ from salient.api.lifespan import finish_background
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
 from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.database.stored import change_row
 from tests.support.factories import make_key, make_user
 from tests.support.fixtures import AgentFixtures, counts, stored
 
@@ -349,11 +350,9 @@ class StandingTests(AgentFixtures, TestCase):
             )
         member = self.caller(role=MemberRole.MEMBER, user_id=user.pk)
         self.assertTrue(still_admitted(member))
-        with platform_context():
-            Membership.objects.filter(pk=place.pk).update(role=MemberRole.VIEWER)
+        change_row(place, role=MemberRole.VIEWER)
         self.assertFalse(still_admitted(member))
-        with platform_context():
-            Membership.objects.filter(pk=place.pk).update(role=MemberRole.OWNER)
+        change_row(place, role=MemberRole.OWNER)
         user.is_active = False
         user.save()
         self.assertFalse(still_admitted(member))

@@ -17,6 +17,7 @@ from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Role
+from tests.support.database.stored import row_of
 from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel, Stream, ask
 from tests.support.servers.served import Served, eventually, served
@@ -125,8 +126,7 @@ class StoppingTests(AgentFixtures, TransactionTestCase):
         status, answer = asyncio.run(play())
 
         self.assertEqual((status, answer["code"]), (503, "server_stopping"))
-        with platform_context():
-            [request] = LLMRequest.objects.all()
+        request = row_of(LLMRequest)
         # The model streams also for a caller of the whole answer: the partial answer is stored.
         self.assertEqual(
             (request.completion_status, request.error_code), ("partial", "server_stopping")

@@ -26,6 +26,7 @@ from sessions_app.usage import queries, rollup
 from sessions_app.usage.queries import Days, Figures, figures_by, percentile
 from tests.support.commands import run, run_json
 from tests.support.database.catalog import rows
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_instance, make_llm_request, make_session
 from tests.support.fixtures import LimitedFixtures
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
@@ -53,8 +54,7 @@ def stored_days(instance: AgentInstance) -> list[UsageDay]:
 
 
 def counters(session: Session) -> tuple[int, Decimal, int, str]:
-    with platform_context():
-        row: Session = Session.objects.get(pk=session.pk)
+    row = row_of(Session, pk=session.pk)
     return row.turn_count, row.total_cost, row.unpriced_turns, row.last_status
 
 

@@ -27,6 +27,7 @@ from salient.ttl import clear_caches
 from sessions_app.turns.problems import ProviderBusy
 from sessions_app.usage.error_help import help_with_refusal
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_instance, make_key, make_refusals
 
 write = async_to_sync(counting.write_refusals)
@@ -164,8 +165,7 @@ class CallTests(TestCase):
 
         with mock.patch.object(counting, "WRITE_SECONDS", 0.01):
             self.assertEqual(async_to_sync(refused)(), 0)
-        with platform_context():
-            self.assertEqual(RefusalDay.objects.get().times, 1)
+        self.assertEqual(row_of(RefusalDay).times, 1)
 
 
 class SumTests(TestCase):

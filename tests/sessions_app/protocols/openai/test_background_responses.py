@@ -14,6 +14,7 @@ from accounts.tenancy.context import platform_context
 from salient.api.lifespan import finish_background
 from sessions_app.models import TurnEventBatch
 from tests.sessions_app.protocols.openai.fixtures import SDKFixtures
+from tests.support.database.stored import change_row
 from tests.support.factories import make_key
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel
 
@@ -24,8 +25,7 @@ def forget_batches() -> None:
 
 
 def revoke(key: ApiKey) -> None:
-    with platform_context():
-        ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
+    change_row(key, revoked_at=timezone.now())
 
 
 class BackgroundResponsesTests(SDKFixtures):
