@@ -12,6 +12,7 @@ from accounts.models import User
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.models import AgentInstance, ConfigPublication
+from tests.support.database.stored import as_platform
 from tests.support.factories import make_account, make_instance, make_user, write_config
 
 
@@ -30,8 +31,7 @@ class PublishingFixtures(SimpleTestCase):
         self.ann = make_user("ann@example.com", is_staff=True, is_superuser=True)
 
     def publish(self, text: str, note: str = "Better", **more: Any) -> ConfigPublication:
-        with platform_context():
-            return publishing.publish(self.instance, text, note, self.ann, **more)
+        return as_platform(publishing.publish, self.instance, text, note, self.ann, **more)
 
     def stored(self) -> AgentInstance:
         with platform_context():

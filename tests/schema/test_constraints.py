@@ -20,7 +20,7 @@ from agents.models import AgentInstance, ConfigVersion
 from salient.database.constraints import CompositeForeignKey
 from sessions_app.models import LLMRequest, Message, Profile, Session
 from tests.support.database import catalog
-from tests.support.database.stored import row_of
+from tests.support.database.stored import as_platform, row_of
 from tests.support.database.tenant_rows import (
     OWN_MODELS,
     TENANT_MODELS,
@@ -210,8 +210,7 @@ class DeletionTests(RefusalCase):
         before = unlogged(contents(self.acme))
         instance = make_instance(self.acme[Account], "unused")
         make_config_version(instance)
-        with platform_context():
-            instance.delete()
+        as_platform(instance.delete)
         self.assertEqual(unlogged(contents(self.acme)), before)
 
     def test_a_config_version_that_was_used_stays(self) -> None:

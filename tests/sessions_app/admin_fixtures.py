@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.db.models import Model
 from django.urls import reverse
-from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 import accounts.management.jobs
@@ -27,7 +29,6 @@ from accounts.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
-from accounts.tenancy.context import tenant_context
 from agents.connections.connections import create_connection
 from agents.models import AgentInstance, ConfigVersion, ProviderConnection
 from sessions_app.models import (
@@ -48,8 +49,10 @@ from tests.support.factories import (
     make_erasure,
     make_feedback,
     make_instance,
+    make_invitation,
     make_key,
     make_llm_request,
+    make_membership,
     make_message,
     make_profile,
     make_saved_chat,
@@ -64,6 +67,20 @@ def address(model: type[Model], page: str, *args: Any) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
 
 
+@contextmanager
+def slow_queries_of(table: str) -> Iterator[None]:
+    """Let the database stop each query that selects from the table, as it takes too long."""
+
+    def slow(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
+        if sql.startswith(f'SELECT "{table}"'):
+            execute("SET LOCAL statement_timeout = '10ms'", None, False, context)
+            return execute("SELECT pg_sleep(2)", None, False, context)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(slow):
+        yield
+
+
 def make_one_of_each() -> dict[type[Model], Any]:
     """One more row of every registered model, each with an account of its own."""
     account = make_account()
@@ -74,21 +91,12 @@ def make_one_of_each() -> dict[type[Model], Any]:
     message = make_message(session, llm_request=request, config_version=version)
     user, owner = make_user(), make_user()
     delivery = make_delivery(make_webhook(account))
-    with tenant_context(account.pk):
-        membership = Membership.objects.create(account=account, user=owner, role="owner")
-        invitation = Invitation.objects.create(
-            account=account,
-            email="new@example.com",
-            role="viewer",
-            token_hash=str(account.pk),
-            expires_at=timezone.now(),
-        )
     return {
         Account: account.pk,
         AccountLimits: set_limits(account, concurrent_turns=3).pk,
         Budget: set_budget(account, period="day", limit=Decimal(1)).pk,
-        Membership: membership.pk,
-        Invitation: invitation.pk,
+        Membership: make_membership(account, owner, role="owner").pk,
+        Invitation: make_invitation(account, email="new@example.com", role="viewer").pk,
         AgentInstance: instance.pk,
         ConfigVersion: version.pk,
         ApiKey: make_key(account)[0].pk,

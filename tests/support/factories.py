@@ -61,6 +61,7 @@ from sessions_app.models import (
     UsageTotal,
 )
 from sessions_app.models.insights import LATENCY_BUCKETS
+from tests.support.database.stored import as_platform
 
 _numbers = count(1)
 
@@ -75,8 +76,7 @@ def _make[M: Model](model: type[M], owner: Any, /, **values: Any) -> M:
 
 
 def _make_by_platform[M: Model](model: type[M], /, **values: Any) -> M:
-    with platform_context():
-        return model._default_manager.create(**values)
+    return as_platform(model._default_manager.create, **values)
 
 
 def make_account(slug: str = "", **fields: Any) -> Account:

@@ -26,7 +26,7 @@ from agents.models import AgentInstance, ConfigDraft
 from sessions_app.evals import saved_chats
 from sessions_app.evals.saved_chats import check_publication
 from sessions_app.models import LLMRequest, Message, SavedChat, SavedChatRun, Session
-from tests.support.api_client import Answer, ApiClient
+from tests.support.api_client import Answer, ApiClient, Call
 from tests.support.factories import (
     make_account,
     make_config_draft,
@@ -65,6 +65,19 @@ class AgentFixtures(SimpleTestCase):
     def path(self, what: str, account: str = "acme", instance: str = "bot") -> str:
         return f"/accounts/{account}/agents/{instance}/{what}"
 
+    async def start(self, **body: Any) -> ApiClient:
+        """Return the client of a new visitor, or of the end user `sub`."""
+        answer = await self.api.post(self.path("visitors"), body)
+        return ApiClient(answer.json()["token"])
+
+    async def leave_at(self, word: bytes) -> None:
+        """Begin a stream, and leave when this has come."""
+        call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "count"}').begin()
+        async for part in call.parts():
+            if word in part:
+                call.leave()
+        await call.running
+
     async def say(self, message: str, **body: Any) -> Any:
         answer = await self.api.post(self.path("chat"), {"message": message, **body})
         return answer.json()
@@ -83,6 +96,11 @@ class MockModelFixtures(AgentFixtures, TestCase):
         """Write the files; the next turn reads them at once."""
         loader.forget()
         return super().configure(text, prompt)
+
+
+def key_client(account: Account, **fields: Any) -> ApiClient:
+    """Return a client with a new key of the account."""
+    return ApiClient(make_key(account, **fields)[1])
 
 
 def stored(session_id: str | UUID | None = None) -> tuple[list[Message], list[LLMRequest]]:

@@ -8,9 +8,8 @@ from django.contrib.auth.models import Group, Permission
 
 from accounts.members import support_access
 from accounts.models import Account, SupportAccess, User
-from accounts.tenancy.context import platform_context
 from tests.accounts.member_fixtures import PASSWORD
-from tests.support.database.stored import change_row
+from tests.support.database.stored import as_platform, change_row
 from tests.support.factories import make_user
 
 
@@ -19,8 +18,7 @@ def make_root(**fields: Any) -> User:
 
 
 def opened(user: User, account: Account, *, reason: str = "ticket 7", **options: Any) -> Any:
-    with platform_context():
-        return support_access.open_access(user, account, reason=reason, **options)
+    return as_platform(support_access.open_access, user, account, reason=reason, **options)
 
 
 def end_of(access: SupportAccess, at: Any) -> None:

@@ -10,9 +10,11 @@ from asgiref.sync import async_to_sync
 from django.db import connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.admin.lists.private import opened as opened_query
+from accounts.auth import key_text
 from accounts.models import ApiKey, MemberRole
 from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
@@ -71,6 +73,19 @@ class MakeTests(KeyPages):
         self.assertContains(page, "agents/bot/visitors")
         self.assertEqual((key.scopes, key.origins), (["visitors:write"], [form["origins"]]))
 
+    def test_its_text_works_is_shown_once_and_kept_nowhere(self) -> None:
+        answer = self.add()
+        text, key = text_in(answer), self.only()
+        change = self.get(self.page("accounts_apikey_change", key))
+
+        self.assertEqual(key.secret_hash, key_text.secret_hash(text))
+        self.assertIn("no-store", answer["Cache-Control"])
+        self.assertNotIn(text, str(answer.cookies))
+        for page in (change, self.get(KEYS), self.get(reverse("admin:index"))):
+            self.assertNotIn(text, page.content.decode())
+        listed = async_to_sync(ApiClient(text).get)("/accounts/acme/agents")
+        self.assertEqual(listed.status, 200)
+
     def test_it_lasts_a_year_unless_it_shall_not(self) -> None:
         self.add()
         expires = self.only().expires_at
@@ -88,6 +103,7 @@ class MakeTests(KeyPages):
             {"networks": "203.0.113.7/24"},
             {"instance_ids": [str(theirs.pk)]},
             {"scopes": []},
+            {"scopes": ["everything"]},
             {"name": ""},
             {"life": "12"},
             {"way": ""},
@@ -123,6 +139,7 @@ class ChangeTests(KeyPages):
             "scopes": ["members:write"],
             "mode": "test",
             "instance_ids": [str(self.bot.pk)],
+            "account": make_account("beta").pk,
         }
         self.client.post(self.page("accounts_apikey_change", key), form, secure=True)
         now = self.stored(key)
@@ -131,6 +148,7 @@ class ChangeTests(KeyPages):
         assert now.expires_at is not None
         self.assertEqual(now.expires_at.year, 2030)
         self.assertEqual((now.scopes, now.mode, now.instance_ids), (["chat"], "live", []))
+        self.assertEqual(now.account_id, self.account.pk)
 
     def test_a_successor_is_shown_once_and_the_old_key_works_on(self) -> None:
         key, old = make_key(self.account, scopes=["agents:read"])
@@ -162,12 +180,23 @@ class ChangeTests(KeyPages):
     def test_revoking_asks_once_more(self) -> None:
         key, text = make_key(self.account, name="shop")
         revoke = self.page("key-revoke", key)
+        self.assertContains(self.get(self.page("accounts_apikey_change", key)), "Revoke key")
 
         self.assertContains(self.get(revoke), "ends for good")
         self.assertIsNone(self.stored(key).revoked_at)
         self.client.post(revoke, secure=True)
         answer = async_to_sync(ApiClient(text).get)("/accounts/acme/me")
         self.assertEqual(answer.status, 401)
+
+    def test_revoking_in_the_list_ends_the_key_and_counts_it_once(self) -> None:
+        key, _ = make_key(self.account)
+        form = {"action": "revoke", "_selected_action": [str(key.pk)], "confirmed": "yes"}
+        self.client.post(KEYS, form, secure=True)
+        first = self.stored(key).revoked_at
+        self.client.post(KEYS, form, secure=True)
+
+        self.assertIsNotNone(first)
+        self.assertEqual(self.stored(key).revoked_at, first)
 
     def leaked(self, **form: Any) -> tuple[ApiKey, Any]:
         key, self.text = make_key(self.account, name="shop", scopes=["agents:read"])

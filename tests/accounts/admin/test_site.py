@@ -49,6 +49,15 @@ class AdminTests(TestCase):
         form = {"username": "root@example.com", "password": password, "next": "/admin/"}
         return self.client.post("/admin/login/", form)
 
+    def test_the_login_is_the_e_mail_address_in_any_case(self) -> None:
+        form = {"username": "Root@Example.com", "password": PASSWORD, "next": "/admin/"}
+        answer = self.client.post("/admin/login/", form)
+
+        self.assertRedirects(answer, "/admin/", fetch_redirect_response=False)
+
+    def test_the_form_asks_for_the_e_mail_address(self) -> None:
+        self.assertContains(self.client.get("/admin/login/"), "E-mail address")
+
     def test_a_password_is_hashed_before_any_context_is_opened(self) -> None:
         contexts: list[Any] = []
         original = database.give_back

@@ -19,8 +19,9 @@ from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.database.stored import change_row, row_of
+from tests.support.database.stored import as_platform, change_row, row_of
 from tests.support.factories import make_account, make_instance, make_key
+from tests.support.fixtures import key_client
 from tests.support.people import make_root, opened
 
 KEYS = "/accounts/acme/keys"
@@ -37,7 +38,7 @@ class KeyApiCase(TestCase):
         self.admin = browser_of(make_member(self.acme, MemberRole.ADMIN, "a@example.com").user)
 
     def client_with(self, **wanted: Any) -> ApiClient:
-        return ApiClient(make_key(self.acme, **wanted)[1])
+        return key_client(self.acme, **wanted)
 
     def row(self, pk: str) -> ApiKey:
         return row_of(ApiKey, pk=pk)
@@ -281,9 +282,8 @@ class EndingTests(KeyApiCase):
     def shown_key(self) -> ApiKey:
         key, _ = make_key(self.acme, scopes=["chat"])
         access = opened(make_root(), self.acme)
-        with platform_context():
-            key.bind_to(access)
-            key.save(update_fields=["support_access_id", "expires_at"])
+        as_platform(key.bind_to, access)
+        as_platform(key.save, update_fields=["support_access_id", "expires_at"])
         return key
 
 

@@ -19,6 +19,7 @@ from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_budget, make_instance, make_key
+from tests.support.fixtures import key_client
 from tests.support.people import make_root
 
 LIMIT_PATH, BUDGETS = "/accounts/acme/limits", "/accounts/acme/budgets"
@@ -116,8 +117,7 @@ class OwnLimitTests(LimitCase):
 
     async def test_a_key_for_tests_or_single_agents_changes_nothing(self) -> None:
         for wanted in ({"mode": KeyMode.TEST}, {"instance_ids": [self.bot.pk]}):
-            _, text = await sync_to_async(make_key)(self.acme, **wanted)
-            client = ApiClient(text)
+            client = await sync_to_async(key_client)(self.acme, **wanted)
             self.assertEqual((await client.get(LIMIT_PATH)).status, 200)
             self.assertEqual(
                 (await self.patch(LIMIT_PATH, {"message_bytes": 9}, client)).status, 403

@@ -13,15 +13,14 @@ from django.utils import timezone
 
 from accounts.auth import key_text, visitor_tokens
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, MemberRole, Scope
-from accounts.tenancy.context import platform_context
 from agents.api import decorators
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.database.stored import row_of
-from tests.support.factories import make_account, make_instance, make_key
-from tests.support.fixtures import AgentFixtures, counts, stored
+from tests.support.database.stored import change_row, row_of, rows_of
+from tests.support.factories import make_account, make_instance
+from tests.support.fixtures import AgentFixtures, counts, key_client, stored
 
 SHOP = "https://shop.example"
 # A well-formed key that nobody has.
@@ -41,16 +40,13 @@ class KeyFixtures(AgentFixtures, TestCase):
         self.second = make_instance(self.account, "second")
 
     async def key(self, **fields: Any) -> ApiClient:
-        _, secret = await sync_to_async(make_key)(self.account, **fields)
-        return ApiClient(secret)
+        return await sync_to_async(key_client)(self.account, **fields)
+
+    async def row(self, client: ApiClient) -> ApiKey:
+        return await sync_to_async(row_of)(ApiKey, key_id=key_text.key_id_of(client.key or ""))
 
     async def change(self, client: ApiClient, **fields: Any) -> None:
-        def update() -> None:
-            with platform_context():
-                key_id = key_text.key_id_of(client.key or "")
-                ApiKey.objects.filter(key_id=key_id).update(**fields)
-
-        await sync_to_async(update)()
+        await sync_to_async(change_row)(await self.row(client), **fields)
         clear_caches()
 
     async def chat(self, client: ApiClient, path: str = "", **headers: str) -> Answer:
@@ -354,17 +350,14 @@ class HeaderTests(KeyFixtures):
 
 class LastUsedTests(KeyFixtures):
     async def test_is_written_once_a_minute(self) -> None:
-        def last_used() -> Any:
-            return row_of(ApiKey, key_id=key_text.key_id_of(self.secret)).last_used_at
-
         await self.chat(self.api)
-        first = await sync_to_async(last_used)()
+        first: Any = (await self.row(self.api)).last_used_at
         clear_caches()
         await self.chat(self.api)
-        self.assertEqual(await sync_to_async(last_used)(), first)
+        self.assertEqual((await self.row(self.api)).last_used_at, first)
         await self.change(self.api, last_used_at=first - timedelta(seconds=61))
         await self.chat(self.api)
-        self.assertGreater(await sync_to_async(last_used)(), first)
+        self.assertGreater((await self.row(self.api)).last_used_at, first)
 
 
 class SecrecyTests(KeyFixtures):
@@ -377,12 +370,9 @@ class SecrecyTests(KeyFixtures):
             rotated = await self.api.post("/accounts/acme/keys/rotate", {})
             await self.chat(self.api)
         new = rotated.json()["key"]
+        rows = [vars(row) for row in await sync_to_async(rows_of)(ApiKey)]
 
-        def rows() -> str:
-            with platform_context():
-                return str(list(ApiKey.objects.values()))
-
-        written = "\n".join(logs.output) + await sync_to_async(rows)() + str(me.body)
+        written = "\n".join([*logs.output, str(rows), str(me.body)])
         written += str(refused.body) + str(broken.body)
         self.assertIn("broken", written)
         for secret in (self.secret, new, UNKNOWN):

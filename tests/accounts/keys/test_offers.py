@@ -23,7 +23,7 @@ from accounts.tenancy.suspensions import resume, suspend
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import PASSWORD, make_member
 from tests.support.api_client import ApiClient
-from tests.support.database.stored import change_row, count_of, row_of
+from tests.support.database.stored import as_platform, change_row, count_of, row_of
 from tests.support.factories import make_invitation, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
 from tests.support.people import end_of, opened
@@ -47,8 +47,7 @@ class ShownTests(KeyPages):
         return opened(self.boss, self.account, reason="ticket 4711", **options)
 
     def end(self, access: Any) -> None:
-        with platform_context():
-            support_access.end_access(access)
+        as_platform(support_access.end_access, access)
 
     def shown(self, **form: Any) -> tuple[ApiKey, str]:
         page = self.add(scopes=["chat"], **form)
@@ -402,12 +401,10 @@ class TakingTests(HandoverCase):
             self.client.post(self.page("key-rotate", key), form, secure=True)
         self.log_in(self.owner.user)
         self.open(self.link())
-        with platform_context():
-            suspend(key, "Ticket 4711")
+        as_platform(suspend, key, "Ticket 4711")
         self.assertEqual(self.take(overlap_hours="2").status_code, 404)
-        with platform_context():
-            self.assertFalse(ApiKey.objects.filter(rotated_from=key.key_id, offer_hash="").exists())
-            resume(key)
+        self.assertFalse(count_of(ApiKey, rotated_from=key.key_id, offer_hash=""))
+        as_platform(resume, key)
         self.open(self.link())
         self.assertEqual(status_of(text_in(self.take(overlap_hours="2"))), 200)
         self.assertIsNotNone(self.stored(key).rotated_at)

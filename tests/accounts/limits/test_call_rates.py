@@ -23,6 +23,7 @@ from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_instance, make_key
+from tests.support.fixtures import key_client
 
 count_call = async_to_sync(call_rates.count_call)
 SITE = "https://shop.example"
@@ -46,8 +47,7 @@ class CallCase(TestCase):
     def setUp(self) -> None:
         self.acme = make_account("acme")
         self.bot = make_instance(self.acme, "bot")
-        _, text = make_key(self.acme)
-        self.key = ApiClient(text)
+        self.key = key_client(self.acme)
 
     def post(self, client: ApiClient, path: str, body: Any = None) -> Answer:
         raw = json.dumps(body or {}).encode()

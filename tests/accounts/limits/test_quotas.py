@@ -16,7 +16,7 @@ from accounts.limits import alerts, budgets, quotas
 from accounts.limits.periods import next_start, start_of
 from accounts.limits.quotas import BudgetExceeded, Caps, Settlement, TooManyTurns
 from accounts.limits.status import limit_status
-from accounts.models import AccountLimits, Budget, BudgetPeriod, MemberRole, Membership, RateState
+from accounts.models import AccountLimits, Budget, BudgetPeriod, MemberRole, RateState
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.formatting import utc
 from tests.support.database.stored import count_of, refresh, row_of
@@ -24,6 +24,7 @@ from tests.support.factories import (
     make_account,
     make_instance,
     make_llm_request,
+    make_membership,
     make_session,
     make_user,
 )
@@ -334,14 +335,8 @@ class AlertTests(LimitsCase):
     def setUp(self) -> None:
         super().setUp()
         for email, role in (("own@example.com", "owner"), ("adm@example.com", "admin")):
-            self.join(email, role)
-        self.join("member@example.com", "member")
-
-    def join(self, email: str, role: str) -> None:
-        with platform_context():
-            Membership.objects.create(
-                account=self.account, user=make_user(email), role=MemberRole(role)
-            )
+            make_membership(self.account, make_user(email), role=MemberRole(role))
+        make_membership(self.account, make_user("member@example.com"))
 
     def spend(self, cost: str, at: datetime | None = None) -> list[int]:
         at = at or self.now

@@ -26,8 +26,9 @@ from tests.accounts.member_fixtures import (
     make_member,
     roles_in,
 )
-from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_account, make_key, make_user
+from tests.support.api_client import Answer
+from tests.support.factories import make_account, make_user
+from tests.support.fixtures import key_client
 
 NEW = "new@people.example"
 LINK = re.compile(r"https?://\S+")
@@ -108,7 +109,7 @@ class EmailTests(InvitationTestCase):
         self.assertEqual(mail.outbox[0].recipients(), [NEW])
 
     def test_a_key_invites_in_nobodys_name(self) -> None:
-        client = ApiClient(make_key(self.acme)[1])
+        client = key_client(self.acme)
         body = {"email": NEW, "role": "viewer"}
         answer = async_to_sync(client.post)("/accounts/acme/members", body)
 

@@ -15,6 +15,7 @@ from accounts.models import MemberRole, Membership, Scope
 from tests.accounts.member_fixtures import browser_of, make_member, roles_in
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_key
+from tests.support.fixtures import key_client
 
 OWNER, ADMIN, MEMBER, VIEWER = MemberRole
 RANK = {VIEWER: 0, MEMBER: 1, ADMIN: 2, OWNER: 3}
@@ -51,7 +52,7 @@ class MemberTestCase(TestCase):
 
     def caller(self, name: str) -> ApiClient:
         if name == "key":
-            return ApiClient(make_key(self.acme)[1])
+            return key_client(self.acme)
         return browser_of(self.members[name].user)
 
     def target(self, role: MemberRole) -> Membership:

@@ -20,7 +20,7 @@ from accounts.webhooks.expiring import warn_of_keys
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.turns.abandoned import settle_abandoned
 from tests.accounts.webhooks.fixtures import make_endpoint, rows
-from tests.support.api_client import ApiClient
+from tests.support.database.stored import change_row
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -28,7 +28,7 @@ from tests.support.factories import (
     make_llm_request,
     make_session,
 )
-from tests.support.fixtures import AgentFixtures
+from tests.support.fixtures import AgentFixtures, key_client
 
 TEXTS = ("Hello there", "You said")
 
@@ -129,10 +129,9 @@ class EventTests(AgentFixtures, TransactionTestCase):
     async def test_a_deleted_session_is_told_once(self) -> None:
         await self.listen("session.closed")
         said = await self.say("Hello there")
-        _, secret = await sync_to_async(make_key)(
+        api = await sync_to_async(key_client)(
             self.account, scopes=["history:read", "history:delete"]
         )
-        api = ApiClient(secret)
         for _ in range(2):
             await api.call("DELETE", self.path(f"sessions/{said['session_id']}"))
 
@@ -212,15 +211,10 @@ class AlertTests(TestCase):
     def test_a_key_that_ends_within_a_week_is_told_once(self) -> None:
         def key(name: str, days: int, **more: Any) -> ApiKey:
             made, _ = make_key(self.account, name=name)
-            with platform_context():
-                now = timezone.now()
-                ApiKey.objects.filter(pk=made.pk).update(
-                    **{
-                        "created_at": now - timedelta(days=300),
-                        "expires_at": now + timedelta(days=days),
-                    }
-                    | more
-                )
+            now = timezone.now()
+            times = {"created_at": now - timedelta(days=300)}
+            times["expires_at"] = now + timedelta(days=days)
+            change_row(made, **times | more)
             return made
 
         ending = key("ends", 6)

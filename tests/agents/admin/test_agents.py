@@ -7,7 +7,7 @@ from typing import Any
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from agents.config import read
 from agents.config.versions.current import current_config
 from agents.models import AgentInstance, ConfigPublication
@@ -48,9 +48,8 @@ class InstancePagesTests(TestCase):
     def test_an_agent_with_a_model_and_a_prompt_answers_without_any_file(self) -> None:
         answer = self.add(model="scripted:echo", system_prompt="Be kind.\r\nBe brief.")
         self.assertEqual(answer.status_code, 302)
-        with platform_context():
-            instance = AgentInstance.objects.get(account=self.account)
-            publication = ConfigPublication.objects.get(agent_instance=instance)
+        instance = row_of(AgentInstance, account=self.account)
+        publication = row_of(ConfigPublication, agent_instance=instance)
         with tenant_context(self.account.pk):
             effective = current_config("acme", instance).effective
 

@@ -8,11 +8,11 @@ from django.contrib.admin.models import LogEntry
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from agents.connections import connections
 from agents.models import AgentInstance, ProviderConnection
 from salient.ttl import clear_caches
-from tests.support.database.stored import change_row, rows_of
+from tests.support.database.stored import as_platform, change_row, rows_of
 from tests.support.factories import make_account, make_instance, make_user
 
 KEY = "sk-canary-0123456789abcdef"
@@ -123,8 +123,8 @@ class ConnectionAdminTests(TestCase):
     def test_staff_do_not_lend_an_account_the_connection_of_another(self) -> None:
         beta = make_account("beta")
         self.add(account=beta.pk)
-        with platform_context():
-            self.assertEqual(connections.connections_for(self.account.pk, ["connection/own:m"]), {})
+        found = as_platform(connections.connections_for, self.account.pk, ["connection/own:m"])
+        self.assertEqual(found, {})
 
     def test_what_the_api_refuses_is_refused_here_and_not_echoed(self) -> None:
         for fields in (

@@ -23,7 +23,7 @@ from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion, InstanceStatus
 from salient.ttl import clear_caches
 from tests.agents.publishing_fixtures import PublishingFixtures
-from tests.support.database.stored import change_row, row_of
+from tests.support.database.stored import as_platform, change_row, row_of
 from tests.support.factories import make_instance, make_key, make_user
 
 XSS = "<script>alert(1)</script>"
@@ -62,8 +62,7 @@ class PagesTestCase(PublishingFixtures, TestCase):
         }
 
     def draft(self) -> ConfigDraft | None:
-        with platform_context():
-            return publishing.draft_of(self.instance)
+        return as_platform(publishing.draft_of, self.instance)
 
     def serve(self) -> None:
         """Answer once, as a turn does."""
@@ -391,8 +390,7 @@ class HistoryTests(PagesTestCase):
             rows = ConfigVersion.objects.filter(content__system_prompt="Be curt.")
             rows.update(created_at=timezone.now() + timedelta(minutes=1))
         self.publish("retries: 5\n")
-        with platform_context():
-            publishing.roll_back(self.instance, 1, "Back", self.ann)
+        as_platform(publishing.roll_back, self.instance, 1, "Back", self.ann)
 
         self.assertIn(">files changed<", self.get("instance-history"))
 

@@ -26,7 +26,7 @@ from agents.config.versions.timeline import changed_files
 from salient.actors import Actor, acting
 from salient.cursor import Cursor
 from tests.accounts.member_fixtures import make_member
-from tests.support.database.stored import count_of
+from tests.support.database.stored import change_row, count_of
 from tests.support.factories import make_audit_entry, make_key, make_user
 from tests.support.fixtures import AgentFixtures
 from tests.support.people import make_root
@@ -144,8 +144,7 @@ class HistoryTests(AgentFixtures, TestCase):
     def test_a_members_history_has_the_invitation_and_each_role(self) -> None:
         make_member(self.account, MemberRole.OWNER, "o@example.com")
         member = make_member(self.account, MemberRole.MEMBER, "bob@example.com")
-        with platform_context():
-            type(member).objects.filter(pk=member.pk).update(role="admin")
+        change_row(member, role="admin")
         page = self.history(member)
         self.assertEqual(len(self.headings(page)), 2)
         self.assertIn("role member admin", words(page.content.decode()))

@@ -18,8 +18,8 @@ from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
 from tests.support.database.stored import row_of
-from tests.support.factories import make_instance, make_key
-from tests.support.fixtures import AgentFixtures
+from tests.support.factories import make_instance
+from tests.support.fixtures import AgentFixtures, key_client
 
 AGENTS = "/accounts/acme/agents"
 CONFIG = "model: scripted:echo\nsystem_prompt: Be a secret pirate.\n"
@@ -32,7 +32,7 @@ class AgentCase(AgentFixtures, TestCase):
         self.admin = browser_of(self.ann)
 
     def key(self, **wanted: Any) -> ApiClient:
-        return ApiClient(make_key(self.account, **wanted)[1])
+        return key_client(self.account, **wanted)
 
     async def patch(self, body: Any, client: ApiClient | None = None) -> Answer:
         clear_caches()

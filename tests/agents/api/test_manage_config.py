@@ -16,8 +16,8 @@ from agents.config.versions.publishing import etag_of
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_account, make_instance, make_key, make_saved_chat
-from tests.support.fixtures import AgentFixtures
+from tests.support.factories import make_account, make_instance, make_saved_chat
+from tests.support.fixtures import AgentFixtures, key_client
 from tests.support.people import make_root
 
 CONFIG = "/accounts/acme/agents/bot/config"
@@ -56,7 +56,7 @@ class ConfigCase(AgentFixtures, TestCase):
             publishing.publish(self.instance, text, "By staff", make_root())
 
     def client_with(self, **wanted: Any) -> ApiClient:
-        return ApiClient(make_key(self.account, **wanted)[1])
+        return key_client(self.account, **wanted)
 
 
 class ReadingTests(ConfigCase):

@@ -21,8 +21,8 @@ from salient.api.problems.openai import RATE_HEADERS
 from salient.ttl import clear_caches
 from tests.support.api_client import Answer, ApiClient
 from tests.support.database.stored import change_row
-from tests.support.factories import make_instance, make_key
-from tests.support.fixtures import AgentFixtures, counts
+from tests.support.factories import make_instance
+from tests.support.fixtures import AgentFixtures, counts, key_client
 
 SHOP, EVIL = "https://shop.example", "https://evil.example"
 ROUTES = (
@@ -129,8 +129,7 @@ class OriginTests(AgentFixtures, TestCase):
 
     async def test_no_404_tells_which_agents_there_are(self) -> None:
         other = await sync_to_async(make_instance)(self.account, "other")
-        _, secret = await sync_to_async(make_key)(self.account, instance_ids=[other.pk])
-        held = ApiClient(secret)
+        held = await sync_to_async(key_client)(self.account, instance_ids=[other.pk])
         for origin in (SHOP, EVIL):
             hidden, nowhere = [
                 await held.post(self.path("chat", instance=name), {}, headers={"origin": origin})

@@ -32,7 +32,7 @@ from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Session
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.database.stored import change_row, refresh
+from tests.support.database.stored import as_platform, change_row, refresh, row_of, rows_of
 from tests.support.factories import make_account, make_instance, make_key, write_config
 from tests.support.fixtures import AgentFixtures
 
@@ -45,8 +45,7 @@ class RenameCase(AgentFixtures, TestCase):
         clear_caches()
 
     def rename_account(self, slug: str = "zenith", **options: Any) -> None:
-        with platform_context():
-            accounts.rename_account(self.account.pk, slug, **options)
+        as_platform(accounts.rename_account, self.account.pk, slug, **options)
         clear_caches()
 
     def rename_agent(self, slug: str = "helper", **options: Any) -> None:
@@ -227,8 +226,7 @@ class OtherProcessTests(RenameCase):
         self.assertEqual((await self.chat(f"{NEW}/agents/bot/chat")).status, 200)
 
     def rename_without_forgetting(self) -> None:
-        with platform_context():
-            accounts.rename_account(self.account.pk, "zenith")
+        as_platform(accounts.rename_account, self.account.pk, "zenith")
 
     def turns(self) -> int:
         with tenant_context(self.account.pk):
@@ -362,9 +360,8 @@ class FileTests(RenameCase):
         self.assertEqual(await self.opening(f"{OLD}/agents/bot"), "Ahoy.")
 
         def folders() -> list[str]:
-            with platform_context():
-                account = Account.objects.get(pk=self.account.pk)
-                instance = AgentInstance.objects.get(pk=self.instance.pk)
+            account = row_of(Account, pk=self.account.pk)
+            instance = row_of(AgentInstance, pk=self.instance.pk)
             return [account.config_folder, instance.config_folder]
 
         self.assertEqual(await sync_to_async(folders)(), ["", ""])
@@ -394,12 +391,8 @@ class ServiceTests(RenameCase):
         answer = await browser.call("PATCH", f"{NEW}/agents/bot", raw=raw)
         self.assertEqual((answer.status, answer.json()["instance_slug"]), (200, "helper"))
 
-        def logged() -> list[Any]:
-            with platform_context():
-                rows = AuditEntry.objects.filter(actor_id=str(admin.pk)).order_by("created_at")
-                return [(row.object_type, row.changes) for row in rows]
-
-        found = dict(await sync_to_async(logged)())
+        rows = await sync_to_async(rows_of)(AuditEntry, "created_at", actor_id=str(admin.pk))
+        found: dict[str, Any] = {row.object_type: row.changes for row in rows}
         self.assertEqual(found["accounts"]["slug"], ["acme", "zenith"])
         self.assertEqual(found["agent_instances"]["instance_slug"], ["bot", "helper"])
 
@@ -408,10 +401,7 @@ class ServiceTests(RenameCase):
         browser = await sync_to_async(browser_of)(member.user)
         self.assertEqual((await browser.get(f"{OLD}/agents")).status, 200)
 
-        def demote() -> None:
-            change_row(member, role=MemberRole.VIEWER)
-
-        await sync_to_async(demote)()
+        await sync_to_async(change_row)(member, role=MemberRole.VIEWER)
         answer = await browser.call("PATCH", OLD, raw=b'{"slug": "zenith"}')
         self.assertEqual(answer.status, 403, answer.body)
         self.assertIsNone(await sync_to_async(find_account)("zenith"))

@@ -16,7 +16,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.html import escape
 
-from accounts.members.support_access import open_access
 from accounts.models import (
     Account,
     AccountLimits,
@@ -66,6 +65,7 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
+from tests.support.people import opened
 
 OURS = {"accounts", "agents", "sessions_app"}
 # Made by hand; everything else is made by what happens.
@@ -209,8 +209,7 @@ class ConversationPagesTests(TestCase):
         boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
         self.client.force_login(boss)
         self.session = make_session()
-        with platform_context():
-            open_access(boss, self.session.account, reason="a ticket")
+        opened(boss, self.session.account, reason="a ticket")
 
     def page(self) -> Any:
         return self.client.get(address(Session, "change", self.session.pk), secure=True)

@@ -12,12 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.auth.staff_tokens import read_token
-from accounts.members.support_access import open_access
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app.evals.saved_chats import Answer
 from sessions_app.models import Role, SavedChat
-from tests.support.database.stored import count_of, row_of
+from tests.support.database.stored import as_platform, count_of, row_of
 from tests.support.factories import (
     make_config_version,
     make_instance,
@@ -29,7 +28,7 @@ from tests.support.factories import (
     make_user,
 )
 from tests.support.fixtures import EvalPagesFixtures
-from tests.support.people import make_staff
+from tests.support.people import make_staff, opened
 
 EVIL = "<script>alert(1)</script>"
 
@@ -98,8 +97,7 @@ class TokenPageTests(EvalPagesFixtures, TestCase):
         self.assertEqual(self.post("playground-token").status_code, 200)
 
     def test_a_draft_that_is_gone_is_reported(self) -> None:
-        with platform_context():
-            self.draft.delete()
+        as_platform(self.draft.delete)
 
         answer = self.post("playground-token", draft="1")
 
@@ -169,8 +167,7 @@ class RunsPageTests(EvalPagesFixtures, TestCase):
 
     def test_without_a_draft_there_is_one_column(self) -> None:
         self.run_chat(self.chat())
-        with platform_context():
-            self.draft.delete()
+        as_platform(self.draft.delete)
 
         answer = self.get("saved-chats")
 
@@ -303,8 +300,7 @@ class FromSessionPageTests(EvalPagesFixtures, TestCase):
         self.assertFalse(count_of(SavedChat))
 
     def test_with_a_reason_it_becomes_a_test_chat_in_one_click(self) -> None:
-        with platform_context():
-            open_access(self.root, self.account, reason="ticket 7")
+        opened(self.root, self.account)
 
         page = self.get("saved-chat-from-session", self.session.pk)
         made = self.post("saved-chat-from-session", self.session.pk, name="Orders")
@@ -322,8 +318,7 @@ class FromSessionPageTests(EvalPagesFixtures, TestCase):
         self.assertContains(self.get("saved-chat-from-session", mine.pk), "Ahoy")
 
     def test_a_name_that_exists_is_asked_for_again(self) -> None:
-        with platform_context():
-            open_access(self.root, self.account, reason="ticket 7")
+        opened(self.root, self.account)
         self.chat(name="Reservation")
 
         answer = self.post("saved-chat-from-session", self.session.pk, name="Reservation")

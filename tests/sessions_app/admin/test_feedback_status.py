@@ -19,7 +19,7 @@ from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import NothingAsked, from_session, with_better_answer
 from sessions_app.models import Message, MessageFeedback, Role, SavedChat, Session
 from tests.support.database.reads import reads
-from tests.support.database.stored import count_of, row_of
+from tests.support.database.stored import as_platform, count_of, row_of
 from tests.support.factories import (
     make_account,
     make_feedback,
@@ -248,8 +248,7 @@ class BetterAnswerTests(AnswerCase):
         sent = {"name": "Returns", "message_1": "Hello", "message_2": "How long?"}
         self.assertEqual(self.post(form, **sent, better_2="A month.").status_code, 302)
         self.assertEqual(self.made().better_answers, ["", "A month."])
-        with platform_context():
-            end_all(self.boss)
+        as_platform(end_all, self.boss)
         for page in (tests, form):
             self.assertNotContains(self.get(page), "A month.")
 
@@ -285,8 +284,7 @@ class BetterAnswerTests(AnswerCase):
         self.assertEqual(len(chat.better_answers), 10)
 
     def test_it_needs_an_access_and_the_right_to_write_test_chats(self) -> None:
-        with platform_context():
-            end_all(self.boss)
+        as_platform(end_all, self.boss)
         self.assertTemplateUsed(self.get(self.form), "admin/support/reason.html")
         self.assertTemplateUsed(self.post(self.form, better="x"), "admin/support/reason.html")
         self.client.force_login(make_auditor(email="eye@example.com"))

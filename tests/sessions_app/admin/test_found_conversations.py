@@ -20,8 +20,9 @@ from agents.models import AgentInstance, ConfigVersion
 from sessions_app.conversations import search
 from sessions_app.conversations.search import MessageSearch
 from sessions_app.models import Message, Role, Session
+from tests.sessions_app.admin_fixtures import slow_queries_of
 from tests.support.database.catalog import rows
-from tests.support.database.stored import change_row, row_of
+from tests.support.database.stored import as_platform, change_row, row_of
 from tests.support.factories import (
     make_account,
     make_config_publication,
@@ -187,17 +188,10 @@ class SearchTests(FoundCase):
         self.assertNotContains(page, ">hidden<")
 
     def test_a_search_that_takes_too_long_is_stopped_with_a_message(self) -> None:
-        with connection.execute_wrapper(_slow):
+        with slow_queries_of("messages"):
             self.assertContains(self.find(text="refund"), "was stopped")
         with mock.patch.object(search, "MOST_HITS", 2):
             self.assertContains(self.find(text="refund"), "Choose fewer days")
-
-
-def _slow(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
-    if sql.startswith('SELECT "messages"'):
-        execute("SET LOCAL statement_timeout = '10ms'", None, False, context)
-        return execute("SELECT pg_sleep(2)", None, False, context)
-    return execute(sql, params, many, context)
 
 
 class WalkTests(FoundCase):
@@ -254,8 +248,7 @@ class WalkTests(FoundCase):
 
     def test_when_the_access_has_ended_nothing_is_marked(self) -> None:
         address = self.first_result(self.find(text="refund"))
-        with platform_context():
-            end_all(self.boss)
+        as_platform(end_all, self.boss)
         page = self.open(address)
         self.assertNotContains(page, "<mark>")
         self.assertNotContains(page, "Hit ")

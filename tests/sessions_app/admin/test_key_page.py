@@ -17,6 +17,7 @@ from agents.models import AgentInstance
 from sessions_app.usage import of_key
 from sessions_app.usage.of_key import use_of
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import change_row
 from tests.support.factories import make_account, make_instance, make_key, make_refusals, make_user
 from tests.support.usage import settled
 
@@ -69,9 +70,8 @@ class KeyPageTests(TestCase):
         self.assertEqual(len(requests.context["cl"].result_list), 3)
 
     def test_the_last_use_is_told_to_the_minute(self) -> None:
-        with platform_context():
-            moment = datetime(2026, 11, 29, 22, 59, tzinfo=UTC)
-            ApiKey.objects.filter(pk=self.key.pk).update(last_used_at=moment)
+        moment = datetime(2026, 11, 29, 22, 59, tzinfo=UTC)
+        change_row(self.key, last_used_at=moment)
         tiles = {tile.name: tile for tile in self.page().context["tiles"]}
 
         self.assertEqual(

@@ -19,15 +19,15 @@ from django.utils import timezone
 
 from accounts.audit import csv_export
 from accounts.members import support_access
-from accounts.members.support_access import open_access
 from accounts.models import Account, AuditEntry, User
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
 from salient.cursor import Cursor
 from sessions_app.conversations.origins import origin_of
 from sessions_app.models import LLMRequest, Message, MessageFeedback, Session
+from tests.sessions_app.admin_fixtures import slow_queries_of
 from tests.support.database.reads import reads
-from tests.support.database.stored import row_of
+from tests.support.database.stored import as_platform, row_of
 from tests.support.factories import (
     make_account,
     make_feedback,
@@ -38,6 +38,7 @@ from tests.support.factories import (
     make_usage_day,
     make_user,
 )
+from tests.support.people import opened
 
 LISTS: dict[str, Any] = {
     "session": Session,
@@ -79,8 +80,7 @@ class ListCase(TestCase):
         return [row.pk for row in self.get(name, **query).context["cl"].result_list]
 
     def access(self) -> None:
-        with platform_context():
-            open_access(self.boss, self.account, reason="ticket 7")
+        opened(self.boss, self.account)
 
     def of_account(self) -> dict[str, str]:
         return {"account__id__exact": str(self.account.pk)}
@@ -240,16 +240,9 @@ class FilterTests(ListCase):
         self.assertEqual(len(self.listed("message", session__id__exact=str(self.old.pk))), 1)
 
     def test_a_filter_that_takes_too_long_is_stopped_with_a_message(self) -> None:
-        with connection.execute_wrapper(_slow):
+        with slow_queries_of("sessions"):
             page = self.get("session")
         self.assertContains(page, "was stopped")
-
-
-def _slow(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
-    if sql.startswith('SELECT "sessions"'):
-        execute("SET LOCAL statement_timeout = '10ms'", None, False, context)
-        return execute("SELECT pg_sleep(2)", None, False, context)
-    return execute(sql, params, many, context)
 
 
 class OriginTests(ListCase):
@@ -504,8 +497,7 @@ class ExportTests(ListCase):
         self.assertIn(b"INCOMPLETE: the export was ended here", text)
 
     def access_ends(self) -> None:
-        with platform_context():
-            support_access.end_all(self.boss)
+        as_platform(support_access.end_all, self.boss)
 
     def noted(self) -> AuditEntry:
         return row_of(AuditEntry, action="noted")

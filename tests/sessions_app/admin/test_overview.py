@@ -14,7 +14,6 @@ from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.tenancy.context import platform_context
 from salient.formatting import compact, duration, exact_money, money, money_on_axis
 from sessions_app.admin.overview.page import change, moved
 from sessions_app.admin.overview.svg_charts import (
@@ -29,6 +28,7 @@ from sessions_app.admin.overview.svg_charts import (
 from sessions_app.usage import rollup
 from sessions_app.usage.failures import latest_failures
 from sessions_app.usage.queries import Days, figures_by
+from tests.support.database.stored import as_platform
 from tests.support.factories import make_budget, make_user
 from tests.support.usage import DAY, busy_account, settled
 
@@ -196,10 +196,9 @@ class LinkTests(OverviewCase):
         rollup.rebuild(instance.account_id)
         days = Days.until_today(7)
 
-        with platform_context():
-            found = figures_by("day", days=days)
-            both = latest_failures(found, days)
-            none = latest_failures({}, days)
+        found = as_platform(figures_by, "day", days=days)
+        both = as_platform(latest_failures, found, days)
+        none = as_platform(latest_failures, {}, days)
 
         self.assertEqual(([each.completion_status for each in both], none), (["partial"] * 2, []))
 

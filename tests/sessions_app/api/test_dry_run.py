@@ -14,8 +14,9 @@ from accounts.tenancy.context import platform_context
 from agents.costs.own_prices import forget_prices
 from sessions_app.models import LLMRequest, PromptSection, Session
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import count_of, row_of
 from tests.support.factories import make_key
-from tests.support.fixtures import LimitedFixtures, MockModelFixtures, counts, stored
+from tests.support.fixtures import LimitedFixtures, MockModelFixtures, counts, key_client, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply
 
 PROMPT = "You sell shoes.\n\n## Discounts\n\nNever say that there are any.\n"
@@ -33,10 +34,9 @@ class DryFixtures(LimitedFixtures, MockModelFixtures):
     def setUp(self) -> None:
         super().setUp()
         self.configure(self.config, PROMPT)
-        _, secret = make_key(
+        self.manager = key_client(
             self.account, scopes=[Scope.CHAT, Scope.CONFIG_READ, Scope.VISITORS_WRITE]
         )
-        self.manager = ApiClient(secret)
 
     async def try_out(self, who: ApiClient | None = None, **body: Any) -> Any:
         answer = await self.tried(who, **body)
@@ -147,9 +147,8 @@ class NoTraceTests(DryFixtures):
         await sync_to_async(self.assert_no_text)()
 
     def assert_no_text(self) -> None:
-        with platform_context():
-            self.assertEqual(PromptSection.objects.count(), 0)
-            self.assertEqual(Budget.objects.get().spent, 0)
+        self.assertEqual(count_of(PromptSection), 0)
+        self.assertEqual(row_of(Budget).spent, 0)
 
     async def test_it_counts_as_a_call_and_is_refused_as_one(self) -> None:
         await sync_to_async(set_limits)(self.account, requests_per_minute_per_key=2)

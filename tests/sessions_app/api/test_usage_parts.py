@@ -24,6 +24,7 @@ from sessions_app.usage.report import COLUMNS, SUMMED_COLUMNS
 from sessions_app.usage.requests import Which, requests_by
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_instance, make_key
+from tests.support.fixtures import key_client
 from tests.support.usage import DAY, settled
 
 USAGE = "/accounts/acme/usage"
@@ -74,7 +75,7 @@ class PartsTestCase(TestCase):
         rollup.rebuild(of.account_id)
 
     def client_with(self, scopes: list[str], **fields: Any) -> ApiClient:
-        return ApiClient(make_key(self.account, scopes=scopes, **fields)[1])
+        return key_client(self.account, scopes=scopes, **fields)
 
     async def ask(self, **query: Any) -> Answer:
         return await self.api.get(USAGE, **query)

@@ -24,6 +24,7 @@ from sessions_app.background.running import running_here
 from sessions_app.models import LLMRequest, TurnEventBatch
 from sessions_app.turns.abandoned import settle_abandoned
 from tests.support.api_client import Call
+from tests.support.database.stored import change_row, count_of
 from tests.support.factories import make_event_batch, make_llm_request, make_message, make_session
 from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import SHORT, HeldModel
@@ -62,14 +63,12 @@ class FollowingTests(AgentFixtures, TestCase):
                     stored_turns, "running_here", (lambda *_: None) if elsewhere else running_here
                 ):
                     for moment in range(30):
-                        call = Call(self.api, "GET", self.events_of(begun["id"]))
-                        running = asyncio.create_task(call.run())
+                        call = Call(self.api, "GET", self.events_of(begun["id"])).begin()
                         if moment > 20:
                             await asyncio.sleep(0.01 * (moment - 20))
                         for _ in range(moment):
                             await asyncio.sleep(0)
-                        call.leave()
-                        await asyncio.gather(running, return_exceptions=True)
+                        await call.end()
                 self.assertEqual(following._followers, {})
                 self.assertEqual(watches(), 1)
             model.released.set()
@@ -153,8 +152,7 @@ class FollowingTests(AgentFixtures, TestCase):
 
     def end(self, request: LLMRequest) -> None:
         """End the turn without a message, as where its answer could not be stored."""
-        with platform_context():
-            LLMRequest.objects.filter(pk=request.pk).update(
-                completion_status="complete", settled_at=timezone.now() + timedelta(seconds=1)
-            )
-            self.assertEqual(TurnEventBatch.objects.count(), 1)
+        change_row(
+            request, completion_status="complete", settled_at=timezone.now() + timedelta(seconds=1)
+        )
+        self.assertEqual(count_of(TurnEventBatch), 1)

@@ -100,12 +100,10 @@ class TurnTests(AgentFixtures, TestCase):
     async def test_a_client_that_left_at_once_does_not_end_a_background_turn(self) -> None:
         for moment in range(40):
             raw = b'{"message": "hello", "background": true}'
-            call = Call(self.api, "POST", self.path("stream"), raw=raw)
-            running = asyncio.create_task(call.run())
+            call = Call(self.api, "POST", self.path("stream"), raw=raw).begin()
             for _ in range(moment):
                 await asyncio.sleep(0)
-            call.leave()
-            await asyncio.gather(running, return_exceptions=True)
+            await call.end()
         await finish_background()
 
         _, requests = await sync_to_async(stored)()
@@ -125,10 +123,9 @@ class TurnTests(AgentFixtures, TestCase):
         raw = b'{"message": "hello", "background": true}'
         call = Call(self.api, "POST", self.path("chat"), raw=raw)
         with mock.patch.object(store, "open", open_and_tell):
-            running = asyncio.create_task(call.run())
+            call.begin()
             await opened.wait()
-            call.leave()
-            await asyncio.gather(running, return_exceptions=True)
+            await call.end()
             await finish_background()
 
         _, [request] = await sync_to_async(stored)()

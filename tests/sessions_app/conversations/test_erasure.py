@@ -23,6 +23,7 @@ from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import Erasure, LLMRequest, Message, Session, TurnCancellation, UsageDay
 from sessions_app.usage import rollup
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import as_platform
 from tests.support.factories import (
     make_account,
     make_config_draft,
@@ -79,8 +80,7 @@ class PersonFixtures(TestCase):
         make_event_batch(turn, events=[[CANARY]])
         hook = make_webhook(cls.account)
         make_delivery(hook, data={"session_id": str(cls.first.pk), "end_user": CANARY})
-        with platform_context():
-            chat = from_session(cls.first, "From life")
+        chat = as_platform(from_session, cls.first, "From life")
         make_saved_chat_run(chat, answers=[{"answer": CANARY}])
         make_session(cls.instance, copied_from=cls.first.pk, meta={"note": CANARY})
         cls.other = make_session(cls.instance, end_user="cust-7", email="xdora@mail.example")

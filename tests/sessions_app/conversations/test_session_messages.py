@@ -26,7 +26,7 @@ from sessions_app.models import Message, Role, Session
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
-from tests.support.database.stored import row_of
+from tests.support.database.stored import row_of, rows_of
 from tests.support.factories import make_llm_request, make_message, make_session
 
 
@@ -190,16 +190,13 @@ class ExportTests(ConversationFixtures, TestCase):
             answer = await self.read(who, session, "/export", format="markdown")
             self.assertIn("ratelimit", answer.headers)
 
-        def log() -> list[tuple[str, str, Any]]:
-            with platform_context():
-                rows = AuditEntry.objects.filter(action="noted", object_id=session)
-                found = rows.order_by("created_at")
-                return [(row.actor_kind, row.object_type, row.changes) for row in found]
-
+        about = {"action": "noted", "object_id": session}
+        rows = await sync_to_async(rows_of)(AuditEntry, "created_at", **about)
+        log = [(row.actor_kind, row.object_type, row.changes) for row in rows]
         changes = {"format": [None, "markdown"]}
         kinds = ("key", "visitor", "member")
         wanted = [(kind, "sessions", changes) for kind in kinds]
-        self.assertEqual(await sync_to_async(log)(), wanted)
+        self.assertEqual(log, wanted)
 
     async def test_visitors_export_their_own_without_model_and_metadata(self) -> None:
         ada, bob = await self.start(), await self.start()

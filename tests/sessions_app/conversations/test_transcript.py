@@ -15,7 +15,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.members.support_access import open_access
 from accounts.models import AuditEntry, User
 from accounts.tenancy.context import platform_context
 from agents.runtime.events import ToolCall, ToolResult
@@ -37,6 +36,7 @@ from tests.support.factories import (
     make_user,
 )
 from tests.support.fixtures import AgentFixtures, stored
+from tests.support.people import opened
 
 EVIL = "<script>alert(1)</script>"
 BEGAN = datetime(2026, 11, 3, 9, tzinfo=UTC)
@@ -92,8 +92,7 @@ class PagesTestCase(TestCase):
         return request
 
     def let_in(self) -> None:
-        with platform_context():
-            open_access(self.boss, self.account, reason="Ticket 4711")
+        opened(self.boss, self.account, reason="Ticket 4711")
 
     def page(self, **query: str) -> Any:
         address = reverse("admin:sessions_app_session_change", args=[self.session.pk])

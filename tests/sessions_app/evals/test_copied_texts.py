@@ -11,16 +11,16 @@ from django.test import TestCase
 from django.urls import reverse
 
 from accounts.limits.quotas import set_limits
-from accounts.members.support_access import open_access
 from accounts.models import AuditEntry
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound, Problem
 from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
-from tests.support.database.stored import row_of
+from tests.support.database.stored import as_platform, count_of, row_of
 from tests.support.factories import make_hold, make_message, make_session
 from tests.support.fixtures import EvalPagesFixtures, counts
+from tests.support.people import opened
 
 CANARY = "Canary 4711"
 
@@ -36,15 +36,13 @@ class CopyFixtures(EvalPagesFixtures):
         self.copy = self.made_of(self.source)
 
     def made_of(self, session: Session, name: str = "From life") -> SavedChat:
-        with platform_context():
-            return from_session(session, name)
+        return as_platform(from_session, session, name)
 
     def change_page(self, chat: SavedChat) -> str:
         return reverse("admin:sessions_app_savedchat_change", args=[chat.pk])
 
     def open_access(self) -> None:
-        with platform_context():
-            open_access(self.root, self.account, reason="ticket 7")
+        opened(self.root, self.account)
 
     def run_session(self) -> Session:
         return row_of(Session, copied_from=self.source.pk)
@@ -191,9 +189,8 @@ class DeletionTests(CopyFixtures, TestCase):
         other = self.chat("by hand", name="by hand")
         self.run_chat(other)
         self.delete(self.source)
-        with platform_context():
-            self.assertEqual(SavedChat.objects.get().pk, other.pk)
-            self.assertEqual(Message.objects.count(), 2)
+        self.assertEqual(row_of(SavedChat).pk, other.pk)
+        self.assertEqual(count_of(Message), 2)
 
     def test_a_deleted_conversation_is_not_sent_again(self) -> None:
         chat = self.copy

@@ -17,7 +17,7 @@ from sessions_app.conversations import sessions
 from sessions_app.evals import saved_chats
 from sessions_app.evals.saved_chats import ChatChanged, check_publication, from_session
 from sessions_app.models import Role, SavedChat, SavedChatRun
-from tests.support.database.stored import count_of
+from tests.support.database.stored import as_platform, count_of
 from tests.support.factories import make_account, make_instance, make_message, make_session
 from tests.support.fixtures import DRAFT, OVERRIDE, ChatFixtures, counts, stored
 
@@ -202,8 +202,7 @@ class GateTests(ChatFixtures, TestCase):
     def test_a_chat_that_was_changed_must_run_again(self) -> None:
         chat = self.chat()
         self.run_chat(chat, self.drafted)
-        with platform_context():
-            chat.save()
+        as_platform(chat.save)
 
         self.assertEqual(self.failures(), [("Greets", "was changed after its run")])
 
@@ -224,8 +223,7 @@ class GateTests(ChatFixtures, TestCase):
 
     def test_what_passed_is_published(self) -> None:
         self.run_chat(self.chat(), self.drafted)
-        with platform_context():
-            made = publishing.publish(self.instance, DRAFT, "better", self.staff)
+        made = as_platform(publishing.publish, self.instance, DRAFT, "better", self.staff)
 
         self.assertEqual((made.number, made.gate_reason), (1, ""))
 
@@ -245,8 +243,7 @@ class FromSessionTests(TestCase):
         self.session = make_session(make_instance(make_account("acme"), "bot"))
 
     def made(self, name: str = "From life") -> SavedChat:
-        with platform_context():
-            return from_session(self.session, name)
+        return as_platform(from_session, self.session, name)
 
     def test_a_chat_has_the_messages_of_the_user(self) -> None:
         for role, text in ((Role.HUMAN, "one"), (Role.ASSISTANT, "two"), (Role.HUMAN, "three")):
@@ -269,6 +266,5 @@ class FromSessionTests(TestCase):
     def test_it_is_deleted_with_its_conversation(self) -> None:
         make_message(self.session, content="one")
         self.made()
-        with platform_context():
-            sessions.leave_tombstone(self.session)
-            self.assertFalse(SavedChat.objects.exists())
+        as_platform(sessions.leave_tombstone, self.session)
+        self.assertFalse(count_of(SavedChat))

@@ -32,7 +32,7 @@ from sessions_app.operations.integrity import service
 from sessions_app.operations.integrity.checks import NAMED, Check
 from sessions_app.operations.lifecycle.accounts import tables as of_accounts
 from tests.support.commands import refusal, run
-from tests.support.database.stored import count_of
+from tests.support.database.stored import as_platform, count_of
 from tests.support.factories import (
     make_account,
     make_delivery,
@@ -226,9 +226,8 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
         self.assertEqual(self.found("--account", "acme"), (0, {}))
 
     def test_nothing_is_wrong_with_what_was_renamed(self) -> None:
-        with platform_context():
-            rename_account(self.account.pk, "zenith")
-            rename_agent(self.instance, "helper")
+        as_platform(rename_account, self.account.pk, "zenith")
+        as_platform(rename_agent, self.instance, "helper")
         self.assertEqual(self.found(), (0, {}))
         self.assertEqual(self.found("--account", "zenith"), (0, {}))
         plant_folder(self)

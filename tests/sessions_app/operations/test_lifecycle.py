@@ -44,7 +44,7 @@ from sessions_app.models import (
 from sessions_app.operations.lifecycle import accounts, holds, receipts, retention
 from sessions_app.operations.lifecycle.holds import Held
 from tests.support.commands import refusal, run, run_json
-from tests.support.database.stored import change_row, count_of, row_of
+from tests.support.database.stored import as_platform, change_row, count_of, row_of
 from tests.support.database.tenant_rows import contents, make_tenant
 from tests.support.factories import (
     make_account,
@@ -61,9 +61,8 @@ from tests.support.people import make_root
 
 
 def archive(account: Account) -> Account:
-    with platform_context():
-        Account.objects.filter(pk=account.pk).update(status=AccountStatus.DELETED)
-        return Account.objects.get(pk=account.pk)
+    change_row(account, status=AccountStatus.DELETED)
+    return row_of(Account, pk=account.pk)
 
 
 class AccountErasureTests(TestCase):
@@ -87,8 +86,7 @@ class AccountErasureTests(TestCase):
 
     def test_not_a_row_is_left_and_other_accounts_do_not_change(self) -> None:
         other = contents(self.beta)
-        with platform_context():
-            expected = accounts.count_rows(self.account.pk)
+        expected = as_platform(accounts.count_rows, self.account.pk)
 
         receipt = self.erase()
 
@@ -165,8 +163,7 @@ class AccountErasureTests(TestCase):
     def test_only_an_archived_account_without_holds_is_erased(self) -> None:
         with self.assertRaisesMessage(ValidationError, "Archive the account first"):
             accounts.begin(self.beta[Account], reason="T-1", actor="olaf")
-        with platform_context():
-            hold = holds.place(self.account.pk, reason="File 9", actor="olaf")
+        hold = as_platform(holds.place, self.account.pk, reason="File 9", actor="olaf")
         with self.assertRaisesMessage(ValidationError, "A legal hold forbids"):
             accounts.begin(self.account, reason="T-1", actor="olaf")
         with platform_context():
@@ -177,8 +174,7 @@ class AccountErasureTests(TestCase):
 
     def test_a_hold_that_comes_in_between_stops_it(self) -> None:
         ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
-        with platform_context():
-            holds.place(self.account.pk, reason="File 9", actor="olaf")
+        as_platform(holds.place, self.account.pk, reason="File 9", actor="olaf")
         before = contents(self.acme)["messages"]
 
         stopped = accounts.work(ordered)
@@ -220,8 +216,7 @@ class AccountErasureTests(TestCase):
             self.account = Account.objects.get(pk=self.account.pk)
         for name in ("zenith", "acme"):
             write_config(self.base, name, "bot", "model: scripted:echo\n", "Secret prompt.")
-        with platform_context():
-            use_own_folder(self.account)
+        as_platform(use_own_folder, self.account)
 
         receipt = self.erase()
 
@@ -273,18 +268,15 @@ class ConversationFixtures(TestCase):
             settled_at=moment,
         )
         make_message(session, content="Hello", llm_request=turn)
-        with platform_context():
-            Session.objects.filter(pk=session.pk).update(last_activity_at=moment)
-            LLMRequest.objects.filter(pk=turn.pk).update(created_at=moment)
+        change_row(session, last_activity_at=moment)
+        change_row(turn, created_at=moment)
         return session
 
     def days(self, texts: int | None = 30, figures: int | None = None) -> Retention:
-        with platform_context():
-            return retention.set_days(self.account.pk, texts=texts, figures=figures)
+        return as_platform(retention.set_days, self.account.pk, texts=texts, figures=figures)
 
     def hold(self, **what: Any) -> LegalHold:
-        with platform_context():
-            return holds.place(self.account.pk, reason="File 9", actor="olaf", **what)
+        return as_platform(holds.place, self.account.pk, reason="File 9", actor="olaf", **what)
 
     def spoken(self) -> set[Any]:
         with tenant_context(self.account.pk):
@@ -308,8 +300,7 @@ class RetentionTests(ConversationFixtures):
         costs = sorted(map(str, self.requests()))
         self.assertEqual(len(costs), 3)
         self.assertEqual(sum("None" in each for each in costs), 2)
-        with platform_context():
-            rule = retention.retention_of(self.account.pk)
+        rule = as_platform(retention.retention_of, self.account.pk)
         assert rule is not None
         self.assertEqual((rule.erased_sessions, rule.held_sessions), (2, 0))
         self.assertIsNotNone(rule.finished_at)
@@ -428,8 +419,7 @@ class HoldTests(ConversationFixtures):
                 named = Person.read(self.account.pk, *person)
                 with self.assertRaisesMessage(ValidationError, message):
                     erase(named, reason="T-1", actor="olaf")
-                with platform_context():
-                    holds.release(hold, actor="olaf")
+                as_platform(holds.release, hold, actor="olaf")
         receipt = erase(named, reason="T-1", actor="olaf")
         self.assertIsNotNone(receipt.finished_at)
         self.assertTrue(receipts.is_genuine(receipts.of_person(receipt), receipt.signature))
@@ -463,8 +453,7 @@ class HoldTests(ConversationFixtures):
                 self.assertRaisesMessage(ValidationError, "A legal hold"),
             ):
                 erase(person, reason="T-1", actor="olaf")
-            with platform_context():
-                holds.release(placed[0], actor="olaf")
+            as_platform(holds.release, placed[0], actor="olaf")
         with tenant_context(self.account.pk):
             left = list(Message.objects.values_list("content", flat=True))
         self.assertEqual(left, ["Ask dora@mail.example."])

@@ -36,7 +36,7 @@ from sessions_app.turns.heartbeat import Heartbeat
 from sessions_app.turns.problems import TurnInProgress
 from sessions_app.turns.server_processes import dead_among, this_host, this_process
 from tests.support.commands import run_json
-from tests.support.database.stored import count_of, row_of, rows_of
+from tests.support.database.stored import as_platform, count_of, row_of, rows_of
 from tests.support.factories import make_instance, make_llm_request, make_session
 from tests.support.fixtures import AgentFixtures, counts, stored
 from tests.support.servers.held_model import LONG, SHORT, HeldModel, Stream, ask
@@ -61,8 +61,7 @@ class DeathTests(TestCase):
     """Which processes are dead."""
 
     def dead(self, *ids: UUID, may_trust_age: bool = True) -> set[UUID]:
-        with platform_context():
-            return dead_among(ids, may_trust_age=may_trust_age)
+        return as_platform(dead_among, ids, may_trust_age=may_trust_age)
 
     def test_on_this_machine_the_kernel_decides_and_not_the_row(self) -> None:
         mine = this_process()
@@ -202,9 +201,8 @@ class NextMessageTests(AgentFixtures, TransactionTestCase):
         self.assertEqual((now.pk, now.completion_status), (turn.request_id, "running"))
 
     def test_a_turn_of_a_running_process_is_not_settled(self) -> None:
-        with platform_context():
-            mine = this_process()
-            mine.save(force_insert=True)
+        mine = this_process()
+        as_platform(mine.save, force_insert=True)
         for process in (mine.pk, None):
             left = self.abandoned_by(process)
             with self.assertRaises(TurnInProgress):
@@ -280,17 +278,13 @@ class KilledWorkerTests(AgentFixtures, TransactionTestCase):
             yield server, model, client, session
 
     async def has_process(self) -> bool:
-        def row() -> bool:
-            return bool(count_of(ServerProcess))
-
-        return await sync_to_async(row)()
+        return await sync_to_async(count_of)(ServerProcess) > 0
 
     def assert_settled(self) -> None:
         left = next(each for each in requests() if each.error_code == "abandoned")
         self.assertEqual(left.charged_cost, left.reserved_cost)
-        with platform_context():
-            self.assertEqual(AccountLimits.objects.get().running, 0)
-            self.assertEqual(Budget.objects.get().reserved, 0)
+        self.assertEqual(row_of(AccountLimits).running, 0)
+        self.assertEqual(row_of(Budget).reserved, 0)
 
     def test_after_kill_9_the_next_message_of_the_session_is_answered(self) -> None:
         async def play() -> tuple[int, Any]:

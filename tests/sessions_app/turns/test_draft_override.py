@@ -10,7 +10,7 @@ from unittest import mock
 
 from asgiref.sync import sync_to_async
 from django.core import signing
-from django.test import SimpleTestCase, TestCase, override_settings
+from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from accounts.auth import staff_tokens
@@ -19,14 +19,15 @@ from accounts.auth.revocation import still_admitted
 from accounts.auth.staff_tokens import new_token, read_token, write_token
 from accounts.models import Account, AccountStatus, User
 from accounts.tenancy.context import platform_context
-from agents.models import ConfigVersion
+from agents.config.versions import publishing
+from agents.models import ConfigPublication, ConfigVersion
 from salient.api.problems import Unauthenticated
 from salient.ttl import clear_caches
 from sessions_app.models import Session
 from tests.support.api_client import Answer, ApiClient, Call
-from tests.support.database.stored import row_of
+from tests.support.database.stored import as_platform, row_of
 from tests.support.factories import make_account, make_instance, make_membership, make_user
-from tests.support.fixtures import PlaygroundFixtures, counts, stored
+from tests.support.fixtures import AgentFixtures, PlaygroundFixtures, counts, stored
 from tests.support.isolation.routes import routes
 from tests.support.people import make_staff
 
@@ -296,3 +297,35 @@ class RunningTests(PlaygroundFixtures, TestCase):
         self.assertTrue(still_admitted(caller))
         without_right(self.staff)
         self.assertFalse(still_admitted(caller))
+
+
+class PublishedTurnTests(AgentFixtures, TransactionTestCase):
+    def publish(self, text: str) -> ConfigPublication:
+        return as_platform(publishing.publish, self.instance, text, "For this test", None)
+
+    def draft(self, text: str) -> None:
+        as_platform(publishing.save_draft, self.instance, text, None)
+
+    def versions(self) -> list[object]:
+        _, requests = stored()
+        return [request.config_version_id for request in requests]
+
+    async def test_a_publication_is_in_the_next_turn_and_so_is_its_roll_back(self) -> None:
+        await self.say("before")
+        first = await sync_to_async(self.publish)("temperature: 1.5\n")
+        await self.say("after")
+        await sync_to_async(self.publish)("")
+        await self.say("back")
+        before, after, back = await sync_to_async(self.versions)()
+
+        self.assertEqual(after, first.config_version_id)
+        self.assertNotEqual(after, before)
+        self.assertEqual(back, before)
+
+    async def test_a_draft_is_in_no_turn_of_others(self) -> None:
+        await self.say("before")
+        await sync_to_async(self.draft)("temperature: 1.5\n")
+        await self.say("after")
+        before, after = await sync_to_async(self.versions)()
+
+        self.assertEqual(after, before)

@@ -34,12 +34,10 @@ class LeaveAtOnceTests(AgentFixtures, TransactionTestCase):
         for what in ("chat", "stream"):
             # Each moment is one more turn of the event loop than the one before.
             for moment in range(40):
-                call = Call(self.api, "POST", self.path(what), raw=BODY)
-                running = asyncio.create_task(call.run())
+                call = Call(self.api, "POST", self.path(what), raw=BODY).begin()
                 for _ in range(moment):
                     await asyncio.sleep(0)
-                call.leave()
-                await asyncio.gather(running, return_exceptions=True)
+                await call.end()
         await finish_background()
 
         self.assertLessEqual(await sync_to_async(statuses)(), {"cancelled", "complete"})
@@ -57,11 +55,10 @@ class LeaveAtOnceTests(AgentFixtures, TransactionTestCase):
 
         call = Call(self.api, "POST", self.path("stream"), raw=BODY)
         with mock.patch.object(store, "open", open_and_tell):
-            running = asyncio.create_task(call.run())
+            call.begin()
             async with asyncio.timeout(10):
                 await opened.wait()
-            call.leave()
-            await asyncio.gather(running, return_exceptions=True)
+            await call.end()
         await finish_background()
 
         [message], [request] = await sync_to_async(stored)()

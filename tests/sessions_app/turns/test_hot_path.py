@@ -182,12 +182,10 @@ class EarlyEndTests(AgentFixtures, TestCase):
         self.assertTrue(request.tokens_estimated)
 
     async def test_a_client_that_leaves_a_chat_is_settled(self) -> None:
-        call = Call(self.api, "POST", self.path("chat"), raw=b'{"message": "hello"}')
-        running = asyncio.create_task(call.run())
+        call = Call(self.api, "POST", self.path("chat"), raw=b'{"message": "hello"}').begin()
         while not (await sync_to_async(counts)())[2]:  # noqa: ASYNC110 - the row is the event
             await asyncio.sleep(0.01)
-        call.leave()
-        await running
+        await call.end()
 
         _, [request] = await sync_to_async(stored)()
         self.assertEqual(request.completion_status, "cancelled")

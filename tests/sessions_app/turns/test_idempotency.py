@@ -17,7 +17,7 @@ from salient import database
 from sessions_app.models import LLMRequest
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_key
-from tests.support.fixtures import AgentFixtures, counts, stored
+from tests.support.fixtures import AgentFixtures, counts, key_client, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error, usage
 
 MODEL = "model: mock:test-model\nretries: 0\n"
@@ -227,8 +227,7 @@ class TestModeTests(RepeatedFixtures, TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        _, secret = make_key(self.account, mode=KeyMode.TEST)
-        self.api = ApiClient(secret)
+        self.api = key_client(self.account, mode=KeyMode.TEST)
         budgets.set_budget(self.account, period="day", limit=Decimal(0))
 
     async def test_it_reaches_no_provider_and_needs_no_budget(self) -> None:

@@ -20,7 +20,7 @@ from accounts.auth import visitor_tokens
 from accounts.auth.bearer import VISITOR_SCOPES
 from accounts.auth.caller import Caller
 from accounts.limits import quotas
-from accounts.models import Budget, Membership
+from accounts.models import Budget
 from accounts.tenancy.context import platform_context
 from agents.config import loader
 from agents.costs.own_prices import forget_prices
@@ -35,7 +35,7 @@ from sessions_app.turns.abandoned import settle_abandoned
 from sessions_app.turns.sse import TurnStream, encode
 from tests.support.api_client import ApiClient, Call
 from tests.support.database.stored import row_of
-from tests.support.factories import make_user
+from tests.support.factories import make_membership, make_user
 from tests.support.fixtures import LimitedFixtures, counts, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error, usage
 
@@ -184,12 +184,7 @@ class SettlementTests(LimitedFixtures, TestCase):
     async def test_the_client_left(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("one two three four five six", chunk_delay=0.1))
-            call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "count"}')
-            running = asyncio.create_task(call.run())
-            async for part in call.parts():
-                if b"two" in part:
-                    call.leave()
-            await running
+            await self.leave_at(b"two")
         request = await self.closed()
         self.assertEqual(request.completion_status, "cancelled")
         self.assertGreater(request.charged_cost or 0, 0)
@@ -415,9 +410,7 @@ class AbandonedTests(LimitedFixtures, TestCase):
 
     def test_an_alert_of_the_last_turn_is_sent(self) -> None:
         self.configure("model: openai:gpt-4o-mini\n")
-        with platform_context():
-            user = make_user("owner@example.com")
-            Membership.objects.create(account=self.account, user=user, role="owner")
+        make_membership(self.account, make_user("owner@example.com"), role="owner")
         reserved = self.abandon().reservation.reserved
         self.budget(reserved)
         settle_abandoned()
@@ -427,12 +420,8 @@ class AbandonedTests(LimitedFixtures, TestCase):
 
 class AlertTests(LimitedFixtures, TestCase):
     async def test_passing_a_percentage_is_mailed_once_and_delays_no_turn(self) -> None:
-        def join() -> None:
-            with platform_context():
-                user = make_user("owner@example.com")
-                Membership.objects.create(account=self.account, user=user, role="owner")
-
-        await sync_to_async(join)()
+        owner = await sync_to_async(make_user)("owner@example.com")
+        await sync_to_async(make_membership)(self.account, owner, role="owner")
         await sync_to_async(self.budget)(Decimal(1))
         async with MockOpenAI() as server:
             server.replies += [Reply(usage=usage(1, 1, cost=0.85)) for _ in range(2)]

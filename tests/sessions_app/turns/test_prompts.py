@@ -15,7 +15,7 @@ from agents.config.versions.current import current_config
 from agents.runtime.run import ChatMessage
 from sessions_app.models import PromptSection
 from sessions_app.turns import prompts
-from tests.support.database.stored import count_of
+from tests.support.database.stored import as_platform, count_of
 from tests.support.factories import make_account, make_instance, make_llm_request, make_session
 from tests.support.fixtures import AgentFixtures, stored
 
@@ -194,8 +194,7 @@ class ReadTests(TestCase):
             "tools": [{"name": "now", "arguments": "{}", "content": "noon", "is_error": False}]
         }
 
-        with platform_context():
-            parts = prompts.read_sections(request)
+        parts = as_platform(prompts.read_sections, request)
 
         self.assertEqual(
             [(part.name, part.messages, part.bytes) for part in parts[1:]],
@@ -215,16 +214,14 @@ class ReadTests(TestCase):
         # It is from before there were sections, or its conversation was deleted.
         request = make_llm_request(self.session, request_body=None)
 
-        with platform_context():
-            self.assertEqual(prompts.read_sections(request), [])
+        self.assertEqual(as_platform(prompts.read_sections, request), [])
 
     def test_the_same_text_of_another_account_is_not_shown(self) -> None:
         other = make_instance(make_account("beta"), "bot")
         self.store(other.account_id, "abc")
         mine, theirs = self.request("abc"), self.request("abc", make_session(other))
 
-        with platform_context():
-            found = prompts.read_sections_of([mine, theirs])
+        found = as_platform(prompts.read_sections_of, [mine, theirs])
 
         self.assertIsNone(found[mine.pk][0].text)
         self.assertEqual(found[theirs.pk][0].text, "abc")
@@ -239,8 +236,7 @@ class TurnTests(AgentFixtures, TransactionTestCase):
 
     def sections_of_all(self) -> list[list[tuple[str, str | None]]]:
         _, requests = stored()
-        with platform_context():
-            found = prompts.read_sections_of(requests)
+        found = as_platform(prompts.read_sections_of, requests)
         return [[(part.name, part.text) for part in found[each.pk]] for each in requests]
 
     def test_a_turns_row_lists_the_prompts_sections(self) -> None:

@@ -12,7 +12,7 @@ from django.test import TestCase
 
 from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import UsageDay
-from tests.support.api_client import Answer, Call
+from tests.support.api_client import Answer
 from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, stream, usage
 
@@ -192,12 +192,7 @@ retries: 1
     async def test_when_the_client_leaves_the_model_is_stopped_and_the_turn_settled(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("one two three four five six", chunk_delay=0.1))
-            call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "count"}')
-            running = asyncio.create_task(call.run())
-            async for part in call.parts():
-                if b"two" in part:
-                    call.leave()
-            await running
+            await self.leave_at(b"two")
             async with asyncio.timeout(5):
                 await server.requests[0].closed.wait()
 

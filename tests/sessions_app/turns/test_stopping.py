@@ -17,7 +17,7 @@ from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Role
-from tests.support.database.stored import row_of
+from tests.support.database.stored import row_of, rows_of
 from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel, Stream, ask
 from tests.support.servers.served import Served, eventually, served
@@ -68,9 +68,8 @@ class StoppingTests(AgentFixtures, TransactionTestCase):
 
     def rows(self) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
         """Count the requests by how they ended, and the answers by what they say."""
-        with platform_context():
-            requests = list(LLMRequest.objects.all())
-            answers = list(Message.objects.filter(role=Role.ASSISTANT))
+        requests = rows_of(LLMRequest)
+        answers = rows_of(Message, role=Role.ASSISTANT)
         texts = {answer.llm_request_id: answer.content for answer in answers}
         self.assertEqual(len(texts), len(answers))
         ends = Counter((each.completion_status, each.error_code) for each in requests)

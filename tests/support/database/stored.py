@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Model
@@ -35,3 +36,9 @@ def change_row(row: Model, /, **fields: Any) -> None:
 def refresh(row: Model) -> None:
     with platform_context():
         row.refresh_from_db()
+
+
+def as_platform[**P, R](call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call what reads or writes rows of accounts as the platform does."""
+    with platform_context():
+        return call(*args, **kwargs)
