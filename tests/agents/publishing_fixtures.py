@@ -12,7 +12,7 @@ from accounts.models import User
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.models import AgentInstance, ConfigPublication
-from tests.support.database.stored import as_platform
+from tests.support.database.stored import as_platform, rows_of
 from tests.support.factories import make_account, make_instance, make_user, write_config
 
 
@@ -41,6 +41,5 @@ class PublishingFixtures(SimpleTestCase):
         return found
 
     def numbers(self) -> list[int]:
-        with platform_context():
-            rows = ConfigPublication.objects.filter(agent_instance_id=self.instance.pk)
-            return list(rows.order_by("number").values_list("number", flat=True))
+        rows = rows_of(ConfigPublication, "number", agent_instance_id=self.instance.pk)
+        return [row.number for row in rows]

@@ -16,11 +16,10 @@ from django.utils import timezone
 from accounts.admin.lists.private import opened as opened_query
 from accounts.auth import key_text
 from accounts.models import ApiKey, MemberRole
-from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import make_member
 from tests.support.api_client import ApiClient
-from tests.support.database.stored import change_row, count_of, row_of
+from tests.support.database.stored import change_all, change_row, count_of, row_of
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
 from tests.support.people import opened
@@ -172,8 +171,7 @@ class ChangeTests(KeyPages):
         for hours in ("-1", "100000", ""):
             page = self.client.post(rotate, form | {"overlap_hours": hours}, secure=True)
             self.assertContains(page, "errorlist")
-        with platform_context():
-            ApiKey.objects.update(revoked_at=timezone.now())
+        change_all(ApiKey, revoked_at=timezone.now())
         page = self.client.post(rotate, form | {"overlap_hours": "1"}, secure=True)
         self.assertContains(page, "This key has ended")
 

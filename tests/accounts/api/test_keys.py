@@ -19,7 +19,7 @@ from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.database.stored import as_platform, change_row, row_of
+from tests.support.database.stored import as_platform, change_row, row_of, rows_of
 from tests.support.factories import make_account, make_instance, make_key
 from tests.support.fixtures import key_client
 from tests.support.people import make_root, opened
@@ -186,13 +186,11 @@ class MakingTests(KeyApiCase):
             return str(self.acme.memberships.get(role=MemberRole.OWNER).user_id)
 
     def actors(self, *ids: str) -> list[tuple[str, str]]:
-        with platform_context():
-            rows = AuditEntry.objects.filter(object_id__in=ids, action="created")
-            return list(rows.order_by("created_at").values_list("actor_kind", "actor_id"))
+        rows = rows_of(AuditEntry, "created_at", object_id__in=ids, action="created")
+        return [(row.actor_kind, row.actor_id) for row in rows]
 
     def log(self) -> str:
-        with platform_context():
-            return str(list(AuditEntry.objects.values_list("changes", flat=True)))
+        return str([row.changes for row in rows_of(AuditEntry)])
 
 
 class EndingTests(KeyApiCase):

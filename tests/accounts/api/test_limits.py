@@ -14,10 +14,9 @@ from django.test import Client, TestCase
 from accounts.limits import budgets, quotas
 from accounts.limits.registry import LIMITS
 from accounts.models import AccountLimits, AuditEntry, Budget, KeyMode, MemberRole
-from accounts.tenancy.context import platform_context
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.database.stored import row_of
+from tests.support.database.stored import row_of, rows_of
 from tests.support.factories import make_account, make_budget, make_instance, make_key
 from tests.support.fixtures import key_client
 from tests.support.people import make_root
@@ -45,9 +44,8 @@ class LimitCase(TestCase):
         quotas.set_limits(self.acme, **limits)
 
     def logged(self, table: str) -> list[tuple[str, str, Any]]:
-        with platform_context():
-            rows = AuditEntry.objects.filter(object_type=table).order_by("created_at")
-            return list(rows.values_list("actor_kind", "actor_id", "changes"))
+        rows = rows_of(AuditEntry, "created_at", object_type=table)
+        return [(row.actor_kind, row.actor_id, row.changes) for row in rows]
 
 
 class OwnLimitTests(LimitCase):

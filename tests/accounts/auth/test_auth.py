@@ -262,7 +262,7 @@ class PublishableKeyTests(KeyFixtures):
         }
         return await self.key(**values | fields)
 
-    async def start(self, client: ApiClient, instance: str = "bot", **headers: str) -> Answer:
+    async def begin(self, client: ApiClient, instance: str = "bot", **headers: str) -> Answer:
         path = self.path("visitors", instance=instance)
         return await client.post(path, {}, headers={"origin": SHOP} | headers)
 
@@ -270,8 +270,8 @@ class PublishableKeyTests(KeyFixtures):
         client = await self.page()
 
         self.assertTrue((client.key or "").startswith("sal_pk_"))
-        self.assertEqual((await self.start(client)).status, 201)
-        self.assertEqual((await self.start(client, "second")).status, 404)
+        self.assertEqual((await self.begin(client)).status, 201)
+        self.assertEqual((await self.begin(client, "second")).status, 404)
 
     async def test_only_from_pages_of_its_origins(self) -> None:
         client = await self.page()
@@ -280,7 +280,7 @@ class PublishableKeyTests(KeyFixtures):
             *("https://shop.example:8443", "https://SHOP.example", "https://shop.example/"),
         ):
             with self.subTest(origin):
-                answer = await self.start(client, origin=origin)
+                answer = await self.begin(client, origin=origin)
                 self.assertEqual(
                     (answer.status, answer.json()["code"]), (403, "origin_not_allowed")
                 )

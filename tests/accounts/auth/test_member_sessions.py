@@ -16,6 +16,7 @@ from accounts.tenancy.context import platform_context
 from salient.ttl import CACHE_TTL, clear_caches
 from tests.accounts.member_fixtures import browser_of, log_in, make_member
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import change_all
 from tests.support.factories import make_account, make_instance, make_key, make_user
 
 AGENTS = "/accounts/acme/agents"
@@ -96,8 +97,7 @@ class MemberCallerTests(TestCase):
         self.assertEqual((await self.browser.get("/accounts/acme/members")).status, 403)
 
     def demote(self) -> None:
-        with platform_context():
-            Membership.objects.update(role=MemberRole.VIEWER)
+        change_all(Membership, role=MemberRole.VIEWER)
 
     async def test_nothing_is_believed_for_longer_than_five_seconds(self) -> None:
         self.assertEqual(CACHE_TTL, 5)

@@ -23,7 +23,14 @@ from accounts.tenancy.suspensions import resume, suspend
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import PASSWORD, make_member
 from tests.support.api_client import ApiClient
-from tests.support.database.stored import as_platform, change_row, count_of, row_of
+from tests.support.database.stored import (
+    as_platform,
+    change_all,
+    change_row,
+    count_of,
+    row_of,
+    rows_of,
+)
 from tests.support.factories import make_invitation, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
 from tests.support.people import end_of, opened
@@ -172,8 +179,7 @@ class ShownTests(KeyPages):
         )
         token, history = minted.json()["token"], "/accounts/acme/agents/bot/sessions"
         self.assertEqual(status_of(token, history), 200)
-        with platform_context():
-            ApiKey.objects.update(expires_at=timezone.now())
+        change_all(ApiKey, expires_at=timezone.now())
         end_of(access, timezone.now())
         self.assertEqual(status_of(token, history), 401)
 
@@ -317,8 +323,7 @@ class TakingTests(HandoverCase):
         self.open(link)
         hashed = self.only().offer_hash
         self.take()
-        with platform_context():
-            made, taken = AuditEntry.objects.filter(object_type="api_keys").order_by("created_at")
+        made, taken = rows_of(AuditEntry, "created_at", object_type="api_keys")
         self.assertEqual((made.actor_kind, made.actor), ("staff", "boss@example.com"))
         self.assertEqual((taken.actor_kind, taken.actor), ("member", "owner@example.com"))
         self.assertEqual(made.changes["taker"], [None, "owner@example.com"])
@@ -360,8 +365,7 @@ class TakingTests(HandoverCase):
         self.offer()
         link = self.link()
         self.open(link)
-        with platform_context():
-            ApiKey.objects.update(offer_expires_at=timezone.now())
+        change_all(ApiKey, offer_expires_at=timezone.now())
         self.assertEqual((self.open(link).status_code, self.take().status_code), (404, 404))
         with platform_context():
             later = timezone.now() + timedelta(days=1)

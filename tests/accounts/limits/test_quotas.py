@@ -17,9 +17,9 @@ from accounts.limits.periods import next_start, start_of
 from accounts.limits.quotas import BudgetExceeded, Caps, Settlement, TooManyTurns
 from accounts.limits.status import limit_status
 from accounts.models import AccountLimits, Budget, BudgetPeriod, MemberRole, RateState
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from salient.formatting import utc
-from tests.support.database.stored import count_of, refresh, row_of
+from tests.support.database.stored import count_of, refresh, row_of, rows_of
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -72,8 +72,7 @@ class LimitsCase(TestCase):
         return row_of(AccountLimits, account_id=self.account.pk).running
 
     def rates(self) -> list[Any]:
-        with platform_context():
-            return list(RateState.objects.order_by("subject").values_list("subject", "arrival"))
+        return [(row.subject, row.arrival) for row in rows_of(RateState, "subject")]
 
 
 class BudgetTests(LimitsCase):

@@ -27,6 +27,7 @@ from tests.accounts.member_fixtures import (
     roles_in,
 )
 from tests.support.api_client import Answer
+from tests.support.database.stored import change_all
 from tests.support.factories import make_account, make_user
 from tests.support.fixtures import key_client
 
@@ -146,8 +147,7 @@ class RenewalTests(InvitationTestCase):
         self.open(self.link())
 
     def expire(self) -> None:
-        with platform_context():
-            Invitation.objects.update(expires_at=timezone.now())
+        change_all(Invitation, expires_at=timezone.now())
 
     def test_who_is_a_member_already_is_not_invited(self) -> None:
         answer = self.invite("OWNER@a.example")
@@ -276,8 +276,7 @@ class ClosedTests(InvitationTestCase):
 
     def test_what_is_withdrawn_while_the_page_is_open_is_not_accepted(self) -> None:
         self.open(self.link())
-        with platform_context():
-            Invitation.objects.update(revoked_at=timezone.now())
+        change_all(Invitation, revoked_at=timezone.now())
         with self.assertLogs("django.request", "WARNING"):
             self.assertEqual(self.post(GOOD).status_code, 404)
         self.assertFalse(User.objects.filter(email=NEW).exists())

@@ -14,13 +14,13 @@ from django.utils import timezone
 
 from accounts.limits.budgets import set_budget
 from accounts.models import ApiKey, WebhookDelivery
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from accounts.webhooks import endpoints
 from accounts.webhooks.expiring import warn_of_keys
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.turns.abandoned import settle_abandoned
 from tests.accounts.webhooks.fixtures import make_endpoint, rows
-from tests.support.database.stored import change_row
+from tests.support.database.stored import change_all, change_row, row_of
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -78,9 +78,7 @@ class EventTests(AgentFixtures, TransactionTestCase):
             self.assertNotIn(text, str(row.data))
 
     def request(self) -> LLMRequest:
-        with platform_context():
-            found: LLMRequest = LLMRequest.objects.get()
-            return found
+        return row_of(LLMRequest)
 
     async def test_two_endpoints_get_one_event_under_one_id(self) -> None:
         await self.listen("turn.finished")
@@ -198,8 +196,7 @@ class AlertTests(TestCase):
     def test_an_abandoned_turn_is_told_as_an_error(self) -> None:
         session = make_session(make_instance(self.account))
         request = make_llm_request(session, completion_status=CompletionStatus.RUNNING)
-        with platform_context():
-            LLMRequest.objects.update(created_at=timezone.now() - timedelta(days=1))
+        change_all(LLMRequest, created_at=timezone.now() - timedelta(days=1))
         settle_abandoned()
 
         [row] = rows(self.account)

@@ -11,13 +11,12 @@ from django.conf import settings
 from django.test import TestCase
 
 from accounts.models import AuditEntry, KeyMode, MemberRole, Scope
-from accounts.tenancy.context import platform_context
 from agents.instances import managed
 from agents.models import AgentInstance
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.database.stored import row_of
+from tests.support.database.stored import row_of, rows_of
 from tests.support.factories import make_instance
 from tests.support.fixtures import AgentFixtures, key_client
 
@@ -40,9 +39,8 @@ class AgentCase(AgentFixtures, TestCase):
         return await (client or self.api).call("PATCH", f"{AGENTS}/bot", raw=raw)
 
     def log(self, object_type: str) -> list[tuple[str, str, Any]]:
-        with platform_context():
-            rows = AuditEntry.objects.filter(object_type=object_type).order_by("created_at")
-            return [(row.actor_kind, row.actor_id, row.changes) for row in rows]
+        rows = rows_of(AuditEntry, "created_at", object_type=object_type)
+        return [(row.actor_kind, row.actor_id, row.changes) for row in rows]
 
     async def logged(self, object_type: str) -> list[tuple[str, str, Any]]:
         return await sync_to_async(self.log)(object_type)

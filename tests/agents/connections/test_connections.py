@@ -30,7 +30,7 @@ from salient.api.problems import Invalid, NotFound
 from salient.security.ssrf import safe_session
 from salient.ttl import clear_caches
 from tests.support.api_client import ApiClient
-from tests.support.database.stored import row_of
+from tests.support.database.stored import change_all, row_of
 from tests.support.factories import make_account, make_key
 from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
@@ -121,10 +121,11 @@ class KeyTests(TestCase):
 
     def test_a_row_whose_address_was_edited_by_hand_opens_nothing(self) -> None:
         self.make()
-        with platform_context():
-            ProviderConnection.objects.update(
-                base_url="https://evil.example.com", secret_host="https://evil.example.com:443"
-            )
+        change_all(
+            ProviderConnection,
+            base_url="https://evil.example.com",
+            secret_host="https://evil.example.com:443",
+        )
         with self.assertLogs("agents.connections.connections", "ERROR"):
             self.assertIsNone(self.key())
 

@@ -57,7 +57,7 @@ from sessions_app.models import (
     UsageTotal,
 )
 from tests.sessions_app.admin_fixtures import address, make_one_of_each
-from tests.support.database.stored import row_of
+from tests.support.database.stored import change_all, row_of
 from tests.support.factories import (
     make_account,
     make_llm_request,
@@ -299,9 +299,8 @@ class LimitPageTests(TestCase):
     def test_a_budget_is_made_and_changed_and_keeps_what_was_spent(self) -> None:
         wanted = {"period": "day", "limit": "5", "alert_percents": "80,100"}
         self.post(address(Budget, "add"), account=self.account.pk, **wanted)
-        with platform_context():
-            Budget.objects.update(spent=2, reserved=1)
-            key = Budget.objects.get().pk
+        change_all(Budget, spent=2, reserved=1)
+        key = row_of(Budget).pk
         self.post(address(Budget, "change", key), limit="7", alert_percents="50")
 
         budget = row_of(Budget)
@@ -310,8 +309,7 @@ class LimitPageTests(TestCase):
 
     def test_limits_are_changed_and_running_turns_are_not(self) -> None:
         self.post(address(AccountLimits, "add"), account=self.account.pk, concurrent_turns="9")
-        with platform_context():
-            AccountLimits.objects.update(running=4)
+        change_all(AccountLimits, running=4)
         self.post(address(AccountLimits, "change", self.account.pk), message_bytes="10")
 
         row = row_of(AccountLimits)

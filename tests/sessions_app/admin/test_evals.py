@@ -16,7 +16,7 @@ from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app.evals.saved_chats import Answer
 from sessions_app.models import Role, SavedChat
-from tests.support.database.stored import as_platform, count_of, row_of
+from tests.support.database.stored import as_platform, change_all, count_of, row_of
 from tests.support.factories import (
     make_config_version,
     make_instance,
@@ -57,8 +57,7 @@ class PlaygroundPageTests(EvalPagesFixtures, TestCase):
         self.assertNotContains(answer, EVIL)
 
     def test_an_agent_that_answers_nobody_says_so(self) -> None:
-        with platform_context():
-            AgentInstance.objects.update(status=InstanceStatus.ARCHIVED)
+        change_all(AgentInstance, status=InstanceStatus.ARCHIVED)
 
         self.assertContains(self.get("playground"), "The agent is archived")
 

@@ -19,7 +19,7 @@ from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import NothingAsked, from_session, with_better_answer
 from sessions_app.models import Message, MessageFeedback, Role, SavedChat, Session
 from tests.support.database.reads import reads
-from tests.support.database.stored import as_platform, count_of, row_of
+from tests.support.database.stored import as_platform, count_of, row_of, rows_of
 from tests.support.factories import (
     make_account,
     make_feedback,
@@ -257,8 +257,7 @@ class BetterAnswerTests(AnswerCase):
         done = self.post(self.form, better="A month.", edit="1")
         editor = f"/admin/agents/agentinstance/{self.agent.pk}/configuration/"
         self.assertEqual(done["Location"], editor)
-        with platform_context():
-            names = list(SavedChat.objects.order_by("name").values_list("name", flat=True))
+        names = [row.name for row in rows_of(SavedChat, "name")]
         self.assertEqual(names[1], f"{names[0]} (2)")
 
     def test_what_is_wrong_is_reported_at_its_field(self) -> None:

@@ -27,7 +27,7 @@ from sessions_app.conversations.origins import origin_of
 from sessions_app.models import LLMRequest, Message, MessageFeedback, Session
 from tests.sessions_app.admin_fixtures import slow_queries_of
 from tests.support.database.reads import reads
-from tests.support.database.stored import as_platform, row_of
+from tests.support.database.stored import as_platform, change_all, row_of
 from tests.support.factories import (
     make_account,
     make_feedback,
@@ -150,8 +150,7 @@ class QueryTests(ListCase):
         search_before = self.number("session", **queries)
         for number in range(49):
             self.talk(number)
-        with platform_context():
-            Message.objects.update(content="word0")
+        change_all(Message, content="word0")
         self.assertEqual({name: self.number(name) for name in LISTS}, before)
         self.assertEqual(self.number("session", **queries), search_before)
 
@@ -330,10 +329,9 @@ class TextTests(ListCase):
 
     def test_a_messages_words_are_hidden_without_access(self) -> None:
         session = self.talk(1)
-        with platform_context():
-            message = Message.objects.get(session=session)
-            feedback = MessageFeedback.objects.get(session=session)
-            MessageFeedback.objects.update(comment="comment1")
+        message = row_of(Message, session=session)
+        feedback = row_of(MessageFeedback, session=session)
+        change_all(MessageFeedback, comment="comment1")
         pages: list[Callable[[], Any]] = [
             lambda: self.get("message", **self.of_account()),
             lambda: self.get(f"message/{message.pk}/change"),
@@ -365,8 +363,7 @@ class TextTests(ListCase):
                 self.get(name, **query)
         # Without a comment there is nothing to read in a feedback.
         self.assertEqual(self.looks(), ["messages"])
-        with platform_context():
-            MessageFeedback.objects.update(comment="comment1")
+        change_all(MessageFeedback, comment="comment1")
         self.get("messagefeedback")
         self.access()
         self.get("message", **self.of_account())

@@ -14,7 +14,7 @@ from accounts.tenancy.context import platform_context
 from agents.costs.own_prices import forget_prices
 from sessions_app.models import LLMRequest, PromptSection, Session
 from tests.support.api_client import Answer, ApiClient
-from tests.support.database.stored import count_of, row_of
+from tests.support.database.stored import change_all, count_of, row_of
 from tests.support.factories import make_key
 from tests.support.fixtures import LimitedFixtures, MockModelFixtures, counts, key_client, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply
@@ -188,13 +188,11 @@ class RefusalTests(DryFixtures):
             session_id = (await self.chat()).json()["session_id"]
 
         def let_run() -> None:
-            with platform_context():
-                LLMRequest.objects.update(completion_status="running", settled_at=None)
+            change_all(LLMRequest, completion_status="running", settled_at=None)
 
         def close() -> None:
-            with platform_context():
-                LLMRequest.objects.update(completion_status="complete")
-                Session.objects.update(closed_at="2026-01-01T00:00:00Z")
+            change_all(LLMRequest, completion_status="complete")
+            change_all(Session, closed_at="2026-01-01T00:00:00Z")
 
         unknown = {"session_id": "01a1fc25-530b-7abb-be19-1fd8609513f4"}
         known = {"session_id": session_id}

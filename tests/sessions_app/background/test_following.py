@@ -15,7 +15,6 @@ from django.utils import timezone
 from accounts.auth import revocation
 from accounts.auth.caller import Caller
 from accounts.models import Account, AccountStatus, Scope
-from accounts.tenancy.context import platform_context
 from agents.runtime.events import TextDelta, ToolCall
 from salient.api.lifespan import finish_background
 from salient.api.problems import NotFound
@@ -24,7 +23,7 @@ from sessions_app.background.running import running_here
 from sessions_app.models import LLMRequest, TurnEventBatch
 from sessions_app.turns.abandoned import settle_abandoned
 from tests.support.api_client import Call
-from tests.support.database.stored import change_row, count_of
+from tests.support.database.stored import change_all, change_row, count_of
 from tests.support.factories import make_event_batch, make_llm_request, make_message, make_session
 from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import SHORT, HeldModel
@@ -147,8 +146,7 @@ class FollowingTests(AgentFixtures, TestCase):
             self.assertEqual(answer.status, 400, sent)
 
     def suspend(self) -> None:
-        with platform_context():
-            Account.objects.update(status=AccountStatus.SUSPENDED)
+        change_all(Account, status=AccountStatus.SUSPENDED)
 
     def end(self, request: LLMRequest) -> None:
         """End the turn without a message, as where its answer could not be stored."""

@@ -19,7 +19,7 @@ from sessions_app.background.retention import EVENTS_KEPT, forget_turn_events
 from sessions_app.models import TurnCancellation, TurnEventBatch
 from sessions_app.turns import store
 from tests.support.api_client import Answer, ApiClient, Call
-from tests.support.database.stored import change_row
+from tests.support.database.stored import change_row, rows_of
 from tests.support.factories import (
     make_account,
     make_cancellation,
@@ -38,9 +38,7 @@ TEXT = "Grüße, 1️⃣ two\n\nand three. " * 3
 
 
 def batches() -> list[list[Any]]:
-    with platform_context():
-        rows = TurnEventBatch.objects.order_by("first_number")
-        return list(rows.values_list("events", flat=True))
+    return [row.events for row in rows_of(TurnEventBatch, "first_number")]
 
 
 def forget_batches() -> None:

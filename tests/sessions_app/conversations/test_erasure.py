@@ -13,7 +13,7 @@ from django.test import TestCase
 from django.utils import timezone
 
 from accounts.models import Account, AuditEntry, User
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from salient.actors import Actor, acting
 from sessions_app.conversations.erasure import mentions, service
@@ -23,7 +23,7 @@ from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import Erasure, LLMRequest, Message, Session, TurnCancellation, UsageDay
 from sessions_app.usage import rollup
 from tests.support.commands import refusal, run, run_json
-from tests.support.database.stored import as_platform
+from tests.support.database.stored import as_platform, change_row, rows_of
 from tests.support.factories import (
     make_account,
     make_config_draft,
@@ -163,8 +163,7 @@ class ErasureTests(PersonFixtures):
 
     def check_log(self, receipt: Erasure) -> None:
         """Expect who did it and what it was in the account's log, and the person nowhere in it."""
-        with platform_context():
-            made, ended = AuditEntry.objects.filter(object_type="erasures").order_by("created_at")
+        made, ended = rows_of(AuditEntry, "created_at", object_type="erasures")
         self.assertEqual((made.actor, ended.actor), ("ann@salient.example",) * 2)
         self.assertEqual((made.action, made.object), ("created", receipt.person_hash))
         self.assertEqual(made.changes["reason"], [None, "Ticket 12"])
@@ -265,8 +264,7 @@ class ErasureTests(PersonFixtures):
         self.assertEqual(
             [each.llm_request_id for each in self.rows(TurnCancellation)], [running.pk]
         )
-        with tenant_context(self.account.pk):
-            LLMRequest.objects.filter(pk=running.pk).update(completion_status="cancelled")
+        change_row(running, completion_status="cancelled")
         receipt = erase(self.dora(), reason="Ticket 1", actor="ann")
         self.assertEqual((receipt.remaining, receipt.erased["sessions"]), ({}, 3))
         self.assertNotIn(CANARY, self.everything("audit_log"))

@@ -9,7 +9,6 @@ from asgiref.sync import sync_to_async
 from django.test import TestCase
 
 from accounts.models import Scope
-from accounts.tenancy.context import tenant_context
 from sessions_app.conversations.feedback import decide
 from sessions_app.models import Message, MessageFeedback, Role, Session
 from tests.support.api_client import Answer, ApiClient
@@ -76,8 +75,7 @@ class FeedbackTests(AgentFixtures, TestCase):
         self.assertEqual(await self.feedback(), [(-1, "why"), (1, "")])
 
     def session_of(self, session_id: str) -> Session:
-        with tenant_context(self.account.pk):
-            return Session.objects.get(pk=session_id)
+        return row_of(Session, pk=session_id)
 
     async def test_another_opinion_is_open_again_and_the_same_one_is_not(self) -> None:
         ada = await self.start()
@@ -139,9 +137,7 @@ class FeedbackTests(AgentFixtures, TestCase):
         return make_message(session, role=Role.ASSISTANT).pk
 
     def question_of(self, session_id: str) -> UUID:
-        with tenant_context(self.account.pk):
-            found: UUID = Message.objects.get(session_id=session_id, role=Role.HUMAN).pk
-        return found
+        return row_of(Message, session_id=session_id, role=Role.HUMAN).pk
 
     async def test_bad_bodies_are_refused_with_the_reason(self) -> None:
         turn = await self.answer_for(self.api)

@@ -9,7 +9,6 @@ from django.test import TestCase
 
 from accounts.auth.staff_tokens import new_token, write_token
 from accounts.models import AuditEntry, MemberRole, Scope
-from accounts.tenancy.context import tenant_context
 from sessions_app.models import CompletionStatus, LLMRequest, Session
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.sessions_app.session_fixtures import ConversationFixtures
@@ -125,8 +124,7 @@ class ChangeTests(ConversationFixtures, TestCase):
         session = (await self.create(self.api, title="Old")).json()["id"]
 
         def hold() -> None:
-            with tenant_context(self.account.pk):
-                row = Session.objects.get(pk=session)
+            row = row_of(Session, pk=session)
             make_hold(row)
 
         await sync_to_async(hold)()

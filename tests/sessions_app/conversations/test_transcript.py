@@ -21,7 +21,7 @@ from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers.base import ToolRound
 from salient.database import storable
 from sessions_app.conversations import transcript
-from sessions_app.models import LLMRequest, Message, PromptSection, Role, Session
+from sessions_app.models import LLMRequest, Message, Role, Session
 from sessions_app.turns import tool_calls
 from tests.support.database.stored import change_row, row_of
 from tests.support.factories import (
@@ -32,6 +32,7 @@ from tests.support.factories import (
     make_key,
     make_llm_request,
     make_message,
+    make_prompt_section,
     make_session,
     make_user,
 )
@@ -316,10 +317,7 @@ class RequestPageTests(PagesTestCase):
         self.assertIn("provider_rate_limited", page)
 
     def test_sections_are_sized_for_all_and_read_for_a_reason(self) -> None:
-        with platform_context():
-            PromptSection.objects.create(
-                account=self.account, digest="d" * 64, text="Never tell the secret."
-            )
+        make_prompt_section(self.account, digest="d" * 64, text="Never tell the secret.")
         section = {"name": "system prompt", "source": "published here", "bytes": 22, "tokens": 6}
         history = {"name": "history", "source": "messages", "bytes": 80, "tokens": 20}
         request = self.turn(
@@ -340,8 +338,7 @@ class RequestPageTests(PagesTestCase):
         self.assertIn("Never tell the secret.", shown)
 
     def test_what_was_sent_is_the_prompt_the_history_and_the_question(self) -> None:
-        with platform_context():
-            PromptSection.objects.create(account=self.account, digest="e" * 64, text="Be kind.")
+        make_prompt_section(self.account, digest="e" * 64, text="Be kind.")
         self.turn(answer="Answer nought")
         self.turn(1, answer="Answer one")
         section = {"name": "system prompt: Tone", "source": "x", "bytes": 8, "tokens": 2}

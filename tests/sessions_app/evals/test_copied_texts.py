@@ -17,7 +17,7 @@ from salient.api.problems import NotFound, Problem
 from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
-from tests.support.database.stored import as_platform, count_of, row_of
+from tests.support.database.stored import as_platform, count_of, row_of, rows_of
 from tests.support.factories import make_hold, make_message, make_session
 from tests.support.fixtures import EvalPagesFixtures, counts
 from tests.support.people import opened
@@ -157,9 +157,7 @@ class DeletionTests(CopyFixtures, TestCase):
 
     def turns(self) -> list[Any]:
         """Return the records of costs, which are kept."""
-        with platform_context():
-            rows = LLMRequest.objects.order_by("pk")
-            return list(rows.values_list("pk", "total_tokens", "total_cost"))
+        return [(row.pk, row.total_tokens, row.total_cost) for row in rows_of(LLMRequest, "pk")]
 
     def test_a_deletion_also_deletes_copies_without_chat_or_run(self) -> None:
         self.run_chat(self.copy)

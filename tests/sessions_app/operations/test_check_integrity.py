@@ -32,7 +32,7 @@ from sessions_app.operations.integrity import service
 from sessions_app.operations.integrity.checks import NAMED, Check
 from sessions_app.operations.lifecycle.accounts import tables as of_accounts
 from tests.support.commands import refusal, run
-from tests.support.database.stored import as_platform, count_of
+from tests.support.database.stored import as_platform, count_of, rows_of
 from tests.support.factories import (
     make_account,
     make_delivery,
@@ -257,9 +257,8 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
 
     def noted(self) -> list[str]:
         """Return of which tables the audit log says that something was mended."""
-        with platform_context():
-            rows = AuditEntry.objects.filter(object="check_integrity", account=self.account)
-            return list(rows.values_list("object_type", flat=True))
+        rows = rows_of(AuditEntry, object="check_integrity", account=self.account)
+        return [row.object_type for row in rows]
 
     def test_every_check_has_a_fault_here(self) -> None:
         self.assertEqual({fault.check for fault in FAULTS}, {each.name for each in service.CHECKS})

@@ -44,7 +44,14 @@ from sessions_app.models import (
 from sessions_app.operations.lifecycle import accounts, holds, receipts, retention
 from sessions_app.operations.lifecycle.holds import Held
 from tests.support.commands import refusal, run, run_json
-from tests.support.database.stored import as_platform, change_row, count_of, row_of
+from tests.support.database.stored import (
+    as_platform,
+    change_all,
+    change_row,
+    count_of,
+    row_of,
+    rows_of,
+)
 from tests.support.database.tenant_rows import contents, make_tenant
 from tests.support.factories import (
     make_account,
@@ -77,8 +84,7 @@ class AccountErasureTests(TestCase):
         self.account = archive(self.acme[Account])
         for name in ("acme", "beta"):
             write_config(self.base, name, "bot", "model: scripted:echo\n", "Secret prompt.")
-        with platform_context():
-            LLMRequest.objects.update(completion_status=CompletionStatus.COMPLETE)
+        change_all(LLMRequest, completion_status=CompletionStatus.COMPLETE)
 
     def erase(self) -> AccountErasure:
         ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
@@ -279,12 +285,13 @@ class ConversationFixtures(TestCase):
         return as_platform(holds.place, self.account.pk, reason="File 9", actor="olaf", **what)
 
     def spoken(self) -> set[Any]:
-        with tenant_context(self.account.pk):
-            return set(Message.objects.values_list("session_id", flat=True))
+        return {row.session_id for row in rows_of(Message, account_id=self.account.pk)}
 
     def requests(self) -> list[Any]:
-        with tenant_context(self.account.pk):
-            return list(LLMRequest.objects.values_list("total_cost", "request_body"))
+        return [
+            (row.total_cost, row.request_body)
+            for row in rows_of(LLMRequest, account_id=self.account.pk)
+        ]
 
 
 class RetentionTests(ConversationFixtures):
@@ -314,9 +321,8 @@ class RetentionTests(ConversationFixtures):
 
         jobs.apply_retention.func()
 
-        with tenant_context(self.account.pk):
-            left = set(LLMRequest.objects.values_list("session_id", flat=True))
-            self.assertEqual(UsageDay.objects.count(), 1)
+        left = {row.session_id for row in rows_of(LLMRequest, account_id=self.account.pk)}
+        self.assertEqual(count_of(UsageDay, account_id=self.account.pk), 1)
         self.assertEqual(left, {kept.pk})
 
     def test_who_writes_while_the_batch_is_found_keeps_the_conversation(self) -> None:
@@ -424,11 +430,8 @@ class HoldTests(ConversationFixtures):
         self.assertIsNotNone(receipt.finished_at)
         self.assertTrue(receipts.is_genuine(receipts.of_person(receipt), receipt.signature))
         self.assertTrue(run_json("verify_receipt", str(receipt.pk))["ok"])
-        with platform_context():
-            Erasure.objects.update(erased={"messages": 99})
-            self.assertEqual(
-                AuditEntry.objects.filter(object="stopped: erasure of a person").count(), 4
-            )
+        change_all(Erasure, erased={"messages": 99})
+        self.assertEqual(count_of(AuditEntry, object="stopped: erasure of a person"), 4)
         with self.assertRaises(SystemExit):
             run("verify_receipt", str(receipt.pk))
 
@@ -454,8 +457,7 @@ class HoldTests(ConversationFixtures):
             ):
                 erase(person, reason="T-1", actor="olaf")
             as_platform(holds.release, placed[0], actor="olaf")
-        with tenant_context(self.account.pk):
-            left = list(Message.objects.values_list("content", flat=True))
+        left = [row.content for row in rows_of(Message, account_id=self.account.pk)]
         self.assertEqual(left, ["Ask dora@mail.example."])
 
     def test_the_command_places_lists_and_releases(self) -> None:

@@ -25,6 +25,7 @@ from accounts.limits.budgets import set_budget
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Role
 from sessions_app.operations.integrity.service import check_integrity
+from tests.support.database.stored import rows_of
 from tests.support.factories import write_config
 from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel, Stream
@@ -126,8 +127,7 @@ class RealFaultTests(AgentFixtures, TransactionTestCase):
             found = [each for each in check_integrity() if each.status not in {"ok", "notice"}]
         self.assertEqual(found, [])
 
-        with platform_context():
-            requests, messages = list(LLMRequest.objects.all()), list(Message.objects.all())
+        requests, messages = rows_of(LLMRequest), rows_of(Message)
         said = Counter((each.llm_request_id, each.role) for each in messages)
         answered = {
             each.llm_request_id: each.content for each in messages if each.role == Role.ASSISTANT

@@ -22,7 +22,7 @@ from django.http import StreamingHttpResponse
 from django.test import Client, SimpleTestCase, TestCase, override_settings
 
 from accounts.models import Account, ApiKey, AuditEntry, Invitation, Membership, User
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import platform_context
 from accounts.tenancy.roles import TENANT_RIGHTS, has_account
 from sessions_app.admin import lifecycle_export
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Session
@@ -31,7 +31,7 @@ from sessions_app.operations.lifecycle.transfer import archive, export, importin
 from sessions_app.operations.lifecycle.transfer.tables import HIDDEN, LEFT_OUT, Table, tables
 from tests.support.commands import refusal, run_json
 from tests.support.database.scratch_database import scratch_database
-from tests.support.database.stored import change_row, row_of
+from tests.support.database.stored import change_all, change_row, row_of, rows_of
 from tests.support.database.tenant_rows import make_tenant
 from tests.support.factories import (
     make_account,
@@ -64,8 +64,7 @@ def fill(base: Path) -> Account:
     for agent in ("bot", "bot2", "talker"):
         write_config(base, "acme", agent, "model: scripted:echo\n", f"Prompt of {agent}.")
     (base / "acme" / "bot" / ".hidden").write_text("a secret")
-    with platform_context():
-        LLMRequest.objects.update(completion_status=CompletionStatus.COMPLETE)
+    change_all(LLMRequest, completion_status=CompletionStatus.COMPLETE)
     check_integrity(account, fix=True)
     return account
 
@@ -325,11 +324,11 @@ class TransferTests(SimpleTestCase):
 
             self.assertEqual((found.conflicts, found.new_people), ([], []))
             self.assertEqual(faults("zenith"), self.faults)
-            with tenant_context(self.account.pk):
-                self.assertEqual(Membership.objects.get().user_id, here.pk)
-                self.assertEqual(
-                    set(Session.objects.values_list("account_slug", flat=True)), {"zenith"}
-                )
+            self.assertEqual(row_of(Membership, account_id=self.account.pk).user_id, here.pk)
+            self.assertEqual(
+                {row.account_slug for row in rows_of(Session, account_id=self.account.pk)},
+                {"zenith"},
+            )
             prompt = base / "zenith" / "talker" / "system_prompt.md"
             self.assertEqual(prompt.read_text(), "Prompt of talker.")
             found, _ = importing.import_account(self.path, slug="third")
@@ -424,8 +423,7 @@ class DownloadTests(TestCase):
         self.assertContains(answer, "manage.py export_account acme")
 
         def ending(*arguments: Any) -> Any:
-            with platform_context():
-                type(access).objects.update(ended_at=access.created_at)
+            change_all(type(access), ended_at=access.created_at)
             return export.export_account(*arguments)
 
         with mock.patch.object(lifecycle_export, "export_account", ending):

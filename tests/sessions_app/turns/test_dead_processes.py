@@ -36,7 +36,7 @@ from sessions_app.turns.heartbeat import Heartbeat
 from sessions_app.turns.problems import TurnInProgress
 from sessions_app.turns.server_processes import dead_among, this_host, this_process
 from tests.support.commands import run_json
-from tests.support.database.stored import as_platform, count_of, row_of, rows_of
+from tests.support.database.stored import as_platform, change_all, count_of, row_of, rows_of
 from tests.support.factories import make_instance, make_llm_request, make_session
 from tests.support.fixtures import AgentFixtures, counts, stored
 from tests.support.servers.held_model import LONG, SHORT, HeldModel, Stream, ask
@@ -107,8 +107,7 @@ class HeartbeatTests(TestCase):
         with mock.patch.object(connection, "close"):
             for _ in range(2):
                 beating.beat()
-                with platform_context():
-                    ServerProcess.objects.update(seen_at=timezone.now() - LATE)
+                change_all(ServerProcess, seen_at=timezone.now() - LATE)
             beating.beat()
             row = row_of(ServerProcess)
             self.assertEqual((row.pk, row.pid), (beating.id, os.getpid()))
@@ -164,8 +163,7 @@ class CommandTests(TestCase):
         self.running(lives.pk)
 
         def beat(_seconds: float) -> None:
-            with platform_context():
-                ServerProcess.objects.update(seen_at=timezone.now())
+            change_all(ServerProcess, seen_at=timezone.now())
 
         with mock.patch("time.sleep", beat):
             self.assertEqual(run_json("settle_abandoned")["found"], 0)

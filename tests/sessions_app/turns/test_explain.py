@@ -21,7 +21,7 @@ from agents.models import ConfigVersion
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import ApiClient
-from tests.support.database.stored import change_row
+from tests.support.database.stored import change_all, change_row, row_of
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.fixtures import AgentFixtures
 from tests.support.isolation.accounts import rolled_back, rows_of
@@ -34,8 +34,7 @@ class WhyCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.client.force_login(make_root())
-        with platform_context():
-            self.key = ApiKey.objects.get(account=self.account)
+        self.key = row_of(ApiKey, account=self.account)
 
     def ask(self, caller: str, **more: Any) -> Any:
         query: dict[str, Any] = {"account": self.account.pk, "instance": self.instance.pk}
@@ -167,8 +166,7 @@ class PageTests(WhyCase):
         self.assertEqual(rows_of(self.account), before)
 
     def test_every_check_is_shown_with_advice(self) -> None:
-        with platform_context():
-            ApiKey.objects.update(scopes=["agents:read"])
+        change_all(ApiKey, scopes=["agents:read"])
         page = self.ask(f"key:{self.key.pk}")
 
         states = [check.state for check in page.context["checks"]]

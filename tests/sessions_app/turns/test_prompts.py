@@ -15,7 +15,7 @@ from agents.config.versions.current import current_config
 from agents.runtime.run import ChatMessage
 from sessions_app.models import PromptSection
 from sessions_app.turns import prompts
-from tests.support.database.stored import as_platform, count_of
+from tests.support.database.stored import as_platform, count_of, rows_of
 from tests.support.factories import make_account, make_instance, make_llm_request, make_session
 from tests.support.fixtures import AgentFixtures, stored
 
@@ -268,6 +268,5 @@ class TurnTests(AgentFixtures, TransactionTestCase):
         async_to_sync(self.say)("secret-word")
 
         _, [request] = stored()
-        with platform_context():
-            texts = list(PromptSection.objects.values_list("text", flat=True))
+        texts = [row.text for row in rows_of(PromptSection)]
         self.assertNotIn("secret-word", f"{request.request_body}{texts}")

@@ -10,9 +10,9 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.test import TestCase
 
-from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import UsageDay
 from tests.support.api_client import Answer
+from tests.support.database.stored import rows_of
 from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, stream, usage
 
@@ -20,8 +20,7 @@ PROMPT = "You are the shop's helper."
 
 
 def counted_models() -> list[str]:
-    with platform_context():
-        return list(UsageDay.objects.values_list("model", flat=True))
+    return [row.model for row in rows_of(UsageDay)]
 
 
 class ProviderTurnTests(AgentFixtures, TestCase):

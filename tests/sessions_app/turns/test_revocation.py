@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.auth import revocation as auth_revocation
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
-from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Membership, Scope
+from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Scope
 from accounts.tenancy import suspensions
 from accounts.tenancy.context import platform_context
 from agents.connections import connections, revocation
@@ -29,7 +29,7 @@ from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
 from tests.support.api_client import Answer, ApiClient, Call
 from tests.support.database.stored import change_row
-from tests.support.factories import make_key, make_user
+from tests.support.factories import make_key, make_membership, make_user
 from tests.support.fixtures import AgentFixtures, counts, stored
 
 
@@ -344,10 +344,7 @@ class StandingTests(AgentFixtures, TestCase):
 
     def test_a_member_must_still_be_one_and_be_active(self) -> None:
         user = make_user("m@example.com")
-        with platform_context():
-            place = Membership.objects.create(
-                account=self.account, user=user, role=MemberRole.MEMBER
-            )
+        place = make_membership(self.account, user)
         member = self.caller(role=MemberRole.MEMBER, user_id=user.pk)
         self.assertTrue(still_admitted(member))
         change_row(place, role=MemberRole.VIEWER)

@@ -33,6 +33,12 @@ def change_row(row: Model, /, **fields: Any) -> None:
         type(row)._default_manager.filter(pk=row.pk).update(**fields)
 
 
+def change_all(model: type[Model], /, **fields: Any) -> None:
+    """Change every row that there is of these."""
+    with platform_context():
+        model._default_manager.update(**fields)
+
+
 def refresh(row: Model) -> None:
     with platform_context():
         row.refresh_from_db()
