@@ -13,7 +13,8 @@ from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.models import AgentInstance, ConfigPublication
 from tests.support.database.stored import as_platform, rows_of
-from tests.support.factories import make_account, make_instance, make_user, write_config
+from tests.support.factories import make_account, make_instance, write_config
+from tests.support.people import make_root
 
 
 class PublishingFixtures(SimpleTestCase):
@@ -28,7 +29,7 @@ class PublishingFixtures(SimpleTestCase):
         (self.base / "defaults.yaml").write_text("model: scripted:echo\n")
         write_config(self.base, "acme", "bot", "temperature: 0.5\n", prompt="Be kind.\nBe brief.")
         self.instance = make_instance(make_account("acme"), "bot")
-        self.ann = make_user("ann@example.com", is_staff=True, is_superuser=True)
+        self.ann = make_root(email="ann@example.com")
 
     def publish(self, text: str, note: str = "Better", **more: Any) -> ConfigPublication:
         return as_platform(publishing.publish, self.instance, text, note, self.ann, **more)

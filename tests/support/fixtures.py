@@ -33,10 +33,9 @@ from tests.support.factories import (
     make_instance,
     make_key,
     make_saved_chat,
-    make_user,
     write_config,
 )
-from tests.support.people import make_staff
+from tests.support.people import make_root, make_staff
 
 SCRIPTED = "model: scripted:echo\n"
 
@@ -176,7 +175,7 @@ class ChatFixtures(PlaygroundFixtures):
 class EvalPagesFixtures(ChatFixtures):
     def setUp(self) -> None:
         super().setUp()
-        self.root = make_user("root@example.com", is_staff=True, is_superuser=True)
+        self.root = make_root(email="root@example.com")
         self.browser = self.browser_of(self.root)
 
     def browser_of(self, user: Any) -> Client:

@@ -7,9 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
-from django.db import connection
 from django.http import QueryDict
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,6 +17,7 @@ from accounts.models import ApiKey, MemberRole
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import make_member
 from tests.support.api_client import ApiClient
+from tests.support.database.reads import queries_of
 from tests.support.database.stored import change_all, change_row, count_of, row_of
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
@@ -359,9 +358,7 @@ class ListTests(KeyPages):
         for _ in range(2):
             make_key(self.account)
             self.get(KEYS)
-            with CaptureQueriesContext(connection) as counted:
-                self.get(KEYS)
-            costs.append(len(counted))
+            costs.append(queries_of(self.get, KEYS))
             for _ in range(30):
                 make_key(self.account)
         self.assertEqual(costs[0], costs[1])

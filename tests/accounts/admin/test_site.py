@@ -21,6 +21,7 @@ from accounts.tenancy.context import current_context, platform_context
 from salient import database
 from tests.support.database.catalog import rows
 from tests.support.factories import make_user
+from tests.support.people import make_root
 
 PASSWORD = "correct-horse-battery"
 
@@ -41,9 +42,7 @@ def role() -> str:
 @override_settings(HTTPS=False, SECURE_SSL_REDIRECT=False)
 class AdminTests(TestCase):
     def setUp(self) -> None:
-        self.root = make_user(
-            "root@example.com", password=PASSWORD, is_staff=True, is_superuser=True
-        )
+        self.root = make_root(email="root@example.com", password=PASSWORD)
 
     def log_in(self, password: str = PASSWORD) -> Any:
         form = {"username": "root@example.com", "password": password, "next": "/admin/"}

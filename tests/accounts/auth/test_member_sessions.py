@@ -17,7 +17,8 @@ from salient.ttl import CACHE_TTL, clear_caches
 from tests.accounts.member_fixtures import browser_of, log_in, make_member
 from tests.support.api_client import ApiClient
 from tests.support.database.stored import change_all
-from tests.support.factories import make_account, make_instance, make_key, make_user
+from tests.support.factories import make_account, make_instance, make_key
+from tests.support.people import make_root
 
 AGENTS = "/accounts/acme/agents"
 
@@ -129,7 +130,7 @@ class MemberCallerTests(TestCase):
             self.assertEqual(await self.status(stranger), 401)
 
     async def test_staff_without_a_place_in_the_account_are_nobody_there(self) -> None:
-        staff = await sync_to_async(make_user)(is_staff=True, is_superuser=True)
+        staff = await sync_to_async(make_root)()
 
         self.assertEqual(await self.status(await sync_to_async(browser_of)(staff)), 401)
 

@@ -33,7 +33,7 @@ from tests.support.database.stored import (
 )
 from tests.support.factories import make_invitation, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
-from tests.support.people import end_of, opened
+from tests.support.people import end_of, make_root, opened
 
 READING = ["chat", "history:read", "visitors:write"]
 FREE = [
@@ -113,7 +113,7 @@ class ShownTests(KeyPages):
         self.assertEqual(status_of(text), 401)
 
     def test_who_is_no_longer_staff_has_no_key_any_more(self) -> None:
-        helper = make_user("helper@example.com", is_staff=True, is_superuser=True)
+        helper = make_root(email="helper@example.com")
         opened(helper, self.account)
         self.client.force_login(helper)
         _, text = self.shown()
@@ -153,7 +153,7 @@ class ShownTests(KeyPages):
         access = self.access(minutes=15)
         key, _ = self.shown()
         form = {"name": "new", "expires_at_0": "2099-01-01", "expires_at_1": "00:00"}
-        other = make_user(is_staff=True, is_superuser=True)
+        other = make_root()
         for user in (self.boss, other):
             self.client.force_login(user)
             page = self.page("accounts_apikey_change", key)
@@ -201,7 +201,7 @@ class ShownTests(KeyPages):
         self.assertEqual((entry.actor, entry.reason), ("boss@example.com", "ticket 4711"))
 
     def test_another_persons_access_is_none(self) -> None:
-        opened(make_user(is_staff=True, is_superuser=True), self.account)
+        opened(make_root(), self.account)
         page = self.add(scopes=["chat"])
         self.assertTemplateUsed(page, "admin/support/reason.html")
 

@@ -12,7 +12,8 @@ from agents.config import read
 from agents.config.versions.current import current_config
 from agents.models import AgentInstance, ConfigPublication
 from tests.support.database.stored import count_of, row_of
-from tests.support.factories import make_account, make_instance, make_user, write_config
+from tests.support.factories import make_account, make_instance, write_config
+from tests.support.people import make_root
 
 
 class InstancePagesTests(TestCase):
@@ -20,7 +21,7 @@ class InstancePagesTests(TestCase):
         self.base = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.enterContext(override_settings(AGENT_CONFIG_DIR=self.base))
         (self.base / "defaults.yaml").write_text("model: scripted:echo\n")
-        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.client.force_login(make_root(email="boss@example.com"))
         self.account = make_account("acme")
 
     def page(self, instance: AgentInstance) -> str:

@@ -13,7 +13,8 @@ from agents.connections import connections
 from agents.models import AgentInstance, ProviderConnection
 from salient.ttl import clear_caches
 from tests.support.database.stored import as_platform, change_row, rows_of
-from tests.support.factories import make_account, make_instance, make_user
+from tests.support.factories import make_account, make_instance
+from tests.support.people import make_root
 
 KEY = "sk-canary-0123456789abcdef"
 URL = "https://models.example.com/v1"
@@ -23,7 +24,7 @@ URL = "https://models.example.com/v1"
 class ConnectionAdminTests(TestCase):
     def setUp(self) -> None:
         self.account = make_account("acme")
-        self.client.force_login(make_user(is_staff=True, is_superuser=True))
+        self.client.force_login(make_root())
 
     def add(self, **fields: Any) -> Any:
         data = {"account": self.account.pk, "name": "own", "base_url": URL, "key": KEY} | fields

@@ -8,9 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from django.db import connection
 from django.test import Client, TestCase
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -23,6 +21,7 @@ from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion, InstanceStatus
 from salient.ttl import clear_caches
 from tests.agents.publishing_fixtures import PublishingFixtures
+from tests.support.database.reads import queries_of
 from tests.support.database.stored import as_platform, change_row, row_of
 from tests.support.factories import make_instance, make_key, make_user
 
@@ -129,9 +128,7 @@ class InstancePageTests(PagesTestCase):
         numbers = set()
         for retries in range(4):
             self.publish(f"retries: {retries}")
-            with CaptureQueriesContext(connection) as queries:
-                self.home()
-            numbers.add(len(queries))
+            numbers.add(queries_of(self.home))
 
         self.assertEqual(len(numbers), 1)
 
@@ -561,9 +558,7 @@ class StatusTests(PagesTestCase):
         for number in range(3):
             # Without files it cannot answer, which is looked up for all such agents at once.
             make_instance(self.instance.account, f"more-{number}")
-            with CaptureQueriesContext(connection) as queries:
-                self.client.get(listed, secure=True)
-            numbers.add(len(queries))
+            numbers.add(queries_of(self.client.get, listed, secure=True))
 
         self.assertEqual(len(numbers), 1)
 

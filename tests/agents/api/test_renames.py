@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from http.cookies import SimpleCookie
-from io import StringIO
 from typing import Any
 from unittest import mock
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
-from django.core.management import call_command
 from django.db import IntegrityError, connection
 from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
@@ -32,6 +30,7 @@ from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Session
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
+from tests.support.commands import run, run_json
 from tests.support.database.stored import as_platform, change_row, refresh, row_of, rows_of
 from tests.support.factories import make_account, make_instance, make_key, write_config
 from tests.support.fixtures import AgentFixtures
@@ -314,7 +313,7 @@ class TakenTests(RenameCase):
                 new = settings.AGENT_CONFIG_DIR / "zenith" / "bot" / name
                 new.parent.mkdir(parents=True, exist_ok=True)
                 new.write_bytes(old.read_bytes())
-        call_command("rename_agent", "zenith", "bot", "--own-folder", stdout=StringIO())
+        run("rename_agent", "zenith", "bot", "--own-folder")
 
         self.assertEqual(make_account("acme").slug, "acme")
 
@@ -322,7 +321,7 @@ class TakenTests(RenameCase):
         self.rename_account()
 
         with self.assertRaises(Refused):
-            call_command("rename_agent", "zenith", "bot", "--own-folder", stdout=StringIO())
+            run("rename_agent", "zenith", "bot", "--own-folder")
 
     def test_no_other_agent_gets_the_slug_of_one(self) -> None:
         self.rename_agent()
@@ -423,21 +422,18 @@ class ServiceTests(RenameCase):
                 self.assertEqual((await client.call("PATCH", OLD, raw=raw)).status, status)
 
     def test_commands_rename_show_and_release(self) -> None:
-        def run(*words: str) -> Any:
-            out = StringIO()
-            call_command(*words, "--json", stdout=out)
-            return json.loads(out.getvalue())
-
-        self.assertFalse(run("rename_account", "acme", "zenith", "--dry-run")["changed"])
-        report = run("rename_account", "acme", "zenith", "--days", "7")
+        self.assertFalse(run_json("rename_account", "acme", "zenith", "--dry-run")["changed"])
+        report = run_json("rename_account", "acme", "zenith", "--days", "7")
         self.assertEqual((report["account"], report["config_folder"]), ("zenith", "acme"))
-        self.assertEqual(run("rename_account", "zenith", "--release", "acme")["former"], [])
-        report = run("rename_agent", "zenith", "bot", "helper")
+        self.assertEqual(run_json("rename_account", "zenith", "--release", "acme")["former"], [])
+        report = run_json("rename_agent", "zenith", "bot", "helper")
         self.assertEqual([each["slug"] for each in report["former"]], ["bot"])
         self.assertEqual(report["config_folder"], "acme/bot")
-        self.assertEqual(run("rename_agent", "zenith", "helper", "--release", "bot")["former"], [])
+        self.assertEqual(
+            run_json("rename_agent", "zenith", "helper", "--release", "bot")["former"], []
+        )
         with self.assertRaises(Refused):
-            run("rename_account", "zenith", "--release", "never")
+            run_json("rename_account", "zenith", "--release", "never")
 
     def test_a_dry_run_says_what_would_be_refused_and_lines_say_what_was_done(self) -> None:
         make_account("taken")
@@ -447,23 +443,14 @@ class ServiceTests(RenameCase):
             ("rename_agent", "acme", "bot", "other"),
         ):
             with self.subTest(words=words), self.assertRaisesRegex(Refused, "is taken"):
-                call_command(*words, "--dry-run", stdout=StringIO())
+                run(*words, "--dry-run")
 
-        def lines(*words: str) -> str:
-            out = StringIO()
-            call_command(*words, stdout=out)
-            return out.getvalue()
-
-        tried = lines("rename_account", "acme", "zenith", "--dry-run")
+        tried = run("rename_account", "acme", "zenith", "--dry-run")
         self.assertIn("Account acme could be renamed to zenith; nothing was changed.", tried)
-        self.assertIn(
-            "The account's slug is zenith now.", lines("rename_account", "acme", "zenith")
-        )
-        self.assertIn(
-            "The former slug acme leads to zenith until", lines("rename_account", "zenith")
-        )
-        tried = lines("rename_agent", "zenith", "bot", "helper", "--dry-run")
+        self.assertIn("The account's slug is zenith now.", run("rename_account", "acme", "zenith"))
+        self.assertIn("The former slug acme leads to zenith until", run("rename_account", "zenith"))
+        tried = run("rename_agent", "zenith", "bot", "helper", "--dry-run")
         self.assertIn("Agent zenith/bot could be renamed to helper; nothing was changed.", tried)
         self.assertIn("No former slug leads to agent zenith/bot.", tried)
-        done = lines("rename_agent", "zenith", "bot", "helper")
+        done = run("rename_agent", "zenith", "bot", "helper")
         self.assertIn("The agent is zenith/helper now.", done)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from io import StringIO
 from typing import Any
 from unittest import mock
 from urllib.parse import quote
@@ -13,7 +12,7 @@ from uuid import UUID
 import msgspec
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.test import SimpleTestCase, TestCase, override_settings
 
 from accounts.tenancy import resealing
@@ -30,6 +29,7 @@ from salient.api.problems import Invalid, NotFound
 from salient.security.ssrf import safe_session
 from salient.ttl import clear_caches
 from tests.support.api_client import ApiClient
+from tests.support.commands import run_json
 from tests.support.database.stored import change_all, row_of
 from tests.support.factories import make_account, make_key
 from tests.support.fixtures import AgentFixtures, stored
@@ -210,9 +210,7 @@ class RotationTests(TestCase):
         connections.create_connection(self.account.pk, name="keyless", base_url=URL)
 
     def rotate(self, *arguments: str) -> Any:
-        out = StringIO()
-        call_command("rotate_secrets", "--json", *arguments, stdout=out)
-        return json.loads(out.getvalue())
+        return run_json("rotate_secrets", *arguments)
 
     @override_settings(SECRET_ENCRYPTION_KEYS=[NEW, OLD])
     def test_every_secret_is_sealed_under_the_first_key(self) -> None:

@@ -15,16 +15,15 @@ from django.core.management import CommandError, call_command
 from agents import config
 from agents.config.layers import leaves
 from agents.config.schema import code_defaults
+from tests.support.commands import run
 from tests.support.config_files import ConfigFiles
 from tests.support.shipped import copy_agent_configs
 
 
 class CheckTests(ConfigFiles):
     def run_check(self, *arguments: str) -> str:
-        out = StringIO()
         with self.settings(AGENT_CONFIG_DIR=self.base):
-            call_command("config", "check", *arguments, stdout=out, no_color=True)
-        return out.getvalue()
+            return run("config", "check", *arguments)
 
     def failing(self, *arguments: str) -> tuple[str, CommandError]:
         out = StringIO()

@@ -57,6 +57,7 @@ from sessions_app.models import (
     UsageTotal,
 )
 from tests.sessions_app.admin_fixtures import address, make_one_of_each
+from tests.support.database.reads import queries_of
 from tests.support.database.stored import change_all, row_of
 from tests.support.factories import (
     make_account,
@@ -65,7 +66,7 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
-from tests.support.people import opened
+from tests.support.people import make_root, opened
 
 OURS = {"accounts", "agents", "sessions_app"}
 # Made by hand; everything else is made by what happens.
@@ -80,7 +81,7 @@ DELETED = {Membership, Budget, Group, Profile, ProviderConnection, SavedChat, Us
 
 class EmptyTests(TestCase):
     def test_an_empty_list_says_what_comes_there(self) -> None:
-        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.client.force_login(make_root(email="boss@example.com"))
         empty = 0
         for model, page in admin.site._registry.items():
             with platform_context():
@@ -98,7 +99,7 @@ class EmptyTests(TestCase):
 
 class EveryPageTests(TestCase):
     def setUp(self) -> None:
-        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.client.force_login(make_root(email="boss@example.com"))
         self.rows = make_one_of_each()
 
     def get(self, path: str, **query: str) -> Any:
@@ -185,9 +186,7 @@ class EveryPageTests(TestCase):
     def queries_of_lists(self) -> dict[type[Model], int]:
         numbers = {}
         for model in self.rows:
-            with CaptureQueriesContext(connection) as queries:
-                self.get(address(model, "changelist"))
-            numbers[model] = len(queries)
+            numbers[model] = queries_of(self.get, address(model, "changelist"))
         return numbers
 
     def test_no_page_has_an_inline_script_or_style(self) -> None:
@@ -206,7 +205,7 @@ class EveryPageTests(TestCase):
 
 class ConversationPagesTests(TestCase):
     def setUp(self) -> None:
-        boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        boss = make_root(email="boss@example.com")
         self.client.force_login(boss)
         self.session = make_session()
         opened(boss, self.session.account, reason="a ticket")
@@ -225,11 +224,10 @@ class ConversationPagesTests(TestCase):
 
         say()
         self.page()  # Content types are read once in a process.
-        with CaptureQueriesContext(connection) as one:
-            self.page()
+        one = queries_of(self.page)
         for _ in range(3):
             say()
-        with self.assertNumQueries(len(one)):
+        with self.assertNumQueries(one):
             self.page()
 
     def test_a_long_conversation_shows_its_end(self) -> None:
@@ -268,7 +266,7 @@ class ConversationPagesTests(TestCase):
 class DoorTests(TestCase):
     def test_a_list_needs_the_platform_context_and_the_site_opens_it(self) -> None:
         make_session()
-        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.client.force_login(make_root(email="boss@example.com"))
         with CaptureQueriesContext(connection) as queries:
             self.client.get(address(Session, "changelist"), secure=True)
 
@@ -289,7 +287,7 @@ class LimitPageTests(TestCase):
     """What turns count is never written by a form that was open meanwhile."""
 
     def setUp(self) -> None:
-        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.client.force_login(make_root(email="boss@example.com"))
         self.account = make_account()
 
     def post(self, path: str, **values: Any) -> None:

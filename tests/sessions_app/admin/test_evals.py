@@ -16,6 +16,7 @@ from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app.evals.saved_chats import Answer
 from sessions_app.models import Role, SavedChat
+from tests.support.database.reads import queries_of
 from tests.support.database.stored import as_platform, change_all, count_of, row_of
 from tests.support.factories import (
     make_config_version,
@@ -187,9 +188,7 @@ class RunsPageTests(EvalPagesFixtures, TestCase):
             for number in range(count):
                 self.run_chat(self.chat(name=f"{count}-{number}"))
             self.get("saved-chats")
-            with CaptureQueriesContext(connection) as queries:
-                self.get("saved-chats")
-            numbers.append(len(queries))
+            numbers.append(queries_of(self.get, "saved-chats"))
         self.assertEqual(numbers[0], numbers[1])
 
     def test_the_review_names_what_speaks_against_the_draft(self) -> None:

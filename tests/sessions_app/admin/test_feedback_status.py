@@ -28,7 +28,7 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
-from tests.support.people import make_auditor, opened
+from tests.support.people import make_auditor, make_root, opened
 
 LIST = "/admin/sessions_app/messagefeedback/"
 
@@ -43,7 +43,7 @@ class AnswerCase(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        cls.boss = make_root(email="boss@example.com")
         cls.account = make_account("acme")
         cls.agent = make_instance(cls.account, "bot")
         cls.session = make_session(cls.agent)

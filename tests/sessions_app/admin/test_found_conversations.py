@@ -32,7 +32,7 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
-from tests.support.people import opened
+from tests.support.people import make_root, opened
 
 START = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 SESSIONS, SEARCH = "/admin/sessions_app/session/", "/admin/list-search/"
@@ -56,7 +56,7 @@ class FoundCase(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        cls.boss = make_root(email="boss@example.com")
         cls.account = make_account("acme")
         cls.agent = make_instance(cls.account, "bot")
         cls.other_agent = make_instance(cls.account, "shop")

@@ -18,7 +18,8 @@ from sessions_app.usage import of_key
 from sessions_app.usage.of_key import use_of
 from tests.support.api_client import ApiClient
 from tests.support.database.stored import change_row
-from tests.support.factories import make_account, make_instance, make_key, make_refusals, make_user
+from tests.support.factories import make_account, make_instance, make_key, make_refusals
+from tests.support.people import make_root
 from tests.support.usage import settled
 
 
@@ -32,7 +33,7 @@ class KeyPageTests(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.root = make_user("root@example.com", is_staff=True, is_superuser=True)
+        cls.root = make_root(email="root@example.com")
         cls.account = make_account("acme")
         cls.key, cls.text = make_key(cls.account, name="Shop", networks=["10.0.0.0/8"])
         cls.bot, cls.desk = make_instance(cls.account, "bot"), make_instance(cls.account, "desk")

@@ -26,7 +26,7 @@ from salient.cursor import Cursor
 from sessions_app.conversations.origins import origin_of
 from sessions_app.models import LLMRequest, Message, MessageFeedback, Session
 from tests.sessions_app.admin_fixtures import slow_queries_of
-from tests.support.database.reads import reads
+from tests.support.database.reads import queries_of, reads
 from tests.support.database.stored import as_platform, change_all, row_of
 from tests.support.factories import (
     make_account,
@@ -36,9 +36,8 @@ from tests.support.factories import (
     make_message,
     make_session,
     make_usage_day,
-    make_user,
 )
-from tests.support.people import opened
+from tests.support.people import make_root, opened
 
 LISTS: dict[str, Any] = {
     "session": Session,
@@ -56,7 +55,7 @@ class ListCase(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        cls.boss = make_root(email="boss@example.com")
         cls.account = make_account("acme")
         cls.instance = make_instance(cls.account, "bot")
 
@@ -157,9 +156,7 @@ class QueryTests(ListCase):
     def number(self, name: str, **query: str) -> int:
         # What is searched for, and that a list was looked through, is noted once.
         self.get(name, **(query or self.of_account()))
-        with CaptureQueriesContext(connection) as queries:
-            self.get(name, **(query or self.of_account()))
-        return len(queries)
+        return queries_of(self.get, name, **(query or self.of_account()))
 
 
 class FilterTests(ListCase):

@@ -22,6 +22,7 @@ from sessions_app.usage.months import Part, Usage, latest_months, month_of, name
 from sessions_app.usage.queries import Days, start_of
 from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_instance, make_key, make_user
+from tests.support.people import make_root
 from tests.support.usage import settled
 
 
@@ -37,7 +38,7 @@ class UsageCase(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.root = make_user("root@example.com", is_staff=True, is_superuser=True)
+        cls.root = make_root(email="root@example.com")
         acme, beta = make_account("acme"), make_account("beta")
         cls.key, _ = make_key(acme, name="Shop")
         cls.bot, cls.other = make_instance(acme, "bot"), make_instance(beta, "bot")

@@ -11,9 +11,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import RequestAborted
-from django.db import connection
 from django.test import TestCase, override_settings
-from django.test.utils import CaptureQueriesContext
 
 from accounts.auth.caller import Caller
 from accounts.models import ApiKey, AuditEntry, MemberRole, Scope
@@ -26,6 +24,7 @@ from sessions_app.models import Message, Role, Session
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
+from tests.support.database.reads import queries_of
 from tests.support.database.stored import row_of, rows_of
 from tests.support.factories import make_llm_request, make_message, make_session
 
@@ -124,9 +123,7 @@ class MessageTests(ConversationFixtures, TestCase):
         for _ in range(3):
             request = make_llm_request(session)
             make_message(session, role=Role.ASSISTANT, llm_request=request)
-            with CaptureQueriesContext(connection) as queries:
-                read_messages(caller, self.instance, session.pk, MessagesIn())
-            numbers.add(len(queries))
+            numbers.add(queries_of(read_messages, caller, self.instance, session.pk, MessagesIn()))
         self.assertEqual(len(numbers), 1)
 
 

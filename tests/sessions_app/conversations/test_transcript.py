@@ -23,6 +23,7 @@ from salient.database import storable
 from sessions_app.conversations import transcript
 from sessions_app.models import LLMRequest, Message, Role, Session
 from sessions_app.turns import tool_calls
+from tests.support.database.reads import queries_of
 from tests.support.database.stored import change_row, row_of
 from tests.support.factories import (
     make_account,
@@ -37,7 +38,7 @@ from tests.support.factories import (
     make_user,
 )
 from tests.support.fixtures import AgentFixtures, stored
-from tests.support.people import opened
+from tests.support.people import make_root, opened
 
 EVIL = "<script>alert(1)</script>"
 BEGAN = datetime(2026, 11, 3, 9, tzinfo=UTC)
@@ -63,7 +64,7 @@ class PagesTestCase(TestCase):
     session: Session
 
     def setUp(self) -> None:
-        self.boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        self.boss = make_root(email="boss@example.com")
         self.client.force_login(self.boss)
         self.account = make_account("acme")
         self.session = make_session(make_instance(self.account, "bot"), end_user="user-7")
@@ -213,16 +214,11 @@ class SessionPageTests(PagesTestCase):
         self.turn(0)
         self.let_in()
         self.page()
-        few = self.queries()
+        few = queries_of(self.page)
         for number in range(1, 40):
             make_feedback(self.answer_of(self.turn(number)))
 
-        self.assertEqual(self.queries(), few)
-
-    def queries(self) -> int:
-        with CaptureQueriesContext(connection) as queries:
-            self.page()
-        return len(queries)
+        self.assertEqual(queries_of(self.page), few)
 
     def test_a_deleted_conversation_says_so(self) -> None:
         change_row(self.session, deleted_at=timezone.now())
@@ -365,13 +361,9 @@ class RequestPageTests(PagesTestCase):
         self.let_in()
         self.request_page(one)
         self.request_page(many)
-        numbers = []
-        for request in (one, many):
-            with CaptureQueriesContext(connection) as queries:
-                self.request_page(request)
-            numbers.append(len(queries))
+        of_one, of_many = (queries_of(self.request_page, request) for request in (one, many))
 
-        self.assertEqual(numbers[0], numbers[1])
+        self.assertEqual(of_one, of_many)
 
     def section(self, letter: str) -> dict[str, Any]:
         return {"name": letter, "source": "s", "bytes": 1, "tokens": 1, "digest": letter * 64}

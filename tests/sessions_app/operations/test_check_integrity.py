@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.test import TestCase
 from django.utils import timezone
@@ -31,7 +28,7 @@ from sessions_app.operations.doctor.agents_in_use import models_in_use
 from sessions_app.operations.integrity import service
 from sessions_app.operations.integrity.checks import NAMED, Check
 from sessions_app.operations.lifecycle.accounts import tables as of_accounts
-from tests.support.commands import refusal, run
+from tests.support.commands import refusal, reported, run
 from tests.support.database.stored import as_platform, count_of, rows_of
 from tests.support.factories import (
     make_account,
@@ -213,13 +210,8 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
 
     def found(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         """Return the exit code, and what each check that found something says."""
-        out, code = StringIO(), 0
-        try:
-            call_command("check_integrity", "--json", *arguments, stdout=out)
-        except SystemExit as error:
-            code = int(str(error.code))
-        checks = json.loads(out.getvalue())["checks"]
-        return code, {each["name"]: each for each in checks if each["status"] != "ok"}
+        found, code = reported("check_integrity", *arguments)
+        return code, {each["name"]: each for each in found["checks"] if each["status"] != "ok"}
 
     def test_nothing_is_wrong_with_what_the_product_writes(self) -> None:
         self.assertEqual(self.found(), (0, {}))

@@ -74,12 +74,8 @@ def archive(account: Account) -> Account:
 
 class AccountErasureTests(TestCase):
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.base = Path(folder.name)
-        overridden = override_settings(AGENT_CONFIG_DIR=self.base)
-        overridden.enable()
-        self.addCleanup(overridden.disable)
+        self.base = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=self.base))
         self.acme, self.beta = make_tenant("acme"), make_tenant("beta")
         self.account = archive(self.acme[Account])
         for name in ("acme", "beta"):

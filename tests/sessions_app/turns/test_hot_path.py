@@ -25,6 +25,7 @@ from sessions_app.models import CompletionStatus
 from sessions_app.turns import store
 from sessions_app.turns import turn as turns
 from tests.support.api_client import Call
+from tests.support.database.reads import queries_of
 from tests.support.fixtures import AgentFixtures, counts, stored
 
 # Outside of tests the context and the statement are one message, without BEGIN and COMMIT.
@@ -135,9 +136,7 @@ class StatementTests(AgentFixtures, TransactionTestCase):
         counts = []
         for callers in (1, 30):
             clear_caches()
-            with CaptureQueriesContext(connection) as queries:
-                async_to_sync(come)(callers)
-            counts.append(len(queries))
+            counts.append(queries_of(async_to_sync(come), callers))
 
         self.assertEqual(counts[1], counts[0])
 

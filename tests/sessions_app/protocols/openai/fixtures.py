@@ -16,6 +16,7 @@ from sessions_app.models import LLMRequest, Session
 from tests.support.api_client import Answer
 from tests.support.fixtures import MockModelFixtures
 from tests.support.servers.app_transport import AppTransport
+from tests.support.servers.mock_openai import MockOpenAI
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9"
@@ -59,6 +60,17 @@ class OpenAIFixtures(MockModelFixtures):
         self.assertLessEqual({"message", "type", "param", "code"}, set(body["error"]))
         error: dict[str, Any] = body["error"]
         return error
+
+    async def ask(self, asked: Any, /, **more: Any) -> Answer:
+        raise NotImplementedError
+
+    async def sent(self, asked: Any, **more: Any) -> list[dict[str, Any]]:
+        """Return the messages that reach the model."""
+        async with MockOpenAI() as server:
+            answer = await self.ask(asked, **more)
+        self.assertEqual(answer.status, 200, answer.body)
+        found: list[dict[str, Any]] = server.requests[0].body["messages"]
+        return found
 
     @sync_to_async
     def occupy(self, session_id: str) -> None:

@@ -189,13 +189,6 @@ class StreamTests(CompletionFixtures):
 class ConversationTests(CompletionFixtures):
     config = "model: mock:test-model\ncallers: {instructions: true}\n"
 
-    async def sent(self, messages: Any, **more: Any) -> list[dict[str, Any]]:
-        async with MockOpenAI() as server:
-            answer = await self.ask(messages, **more)
-        self.assertEqual(answer.status, 200, answer.body)
-        found: list[dict[str, Any]] = server.requests[0].body["messages"]
-        return found
-
     async def test_22_system_and_developer_follow_the_agents_own_prompt(self) -> None:
         for role in ("system", "developer"):
             parts = [{"type": "text", "text": "In French."}]

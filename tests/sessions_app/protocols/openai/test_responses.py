@@ -272,13 +272,6 @@ class StreamTests(ResponseFixtures):
 class InputTests(ResponseFixtures):
     config = "model: mock:test-model\ncallers: {instructions: true}\n"
 
-    async def sent(self, input_: Any, **more: Any) -> list[dict[str, Any]]:
-        async with MockOpenAI() as server:
-            answer = await self.ask(input_, **more)
-        self.assertEqual(answer.status, 200, answer.body)
-        found: list[dict[str, Any]] = server.requests[0].body["messages"]
-        return found
-
     async def test_9_replayed_items_come_with_ids_or_without_and_as_text_or_parts(self) -> None:
         parts = [{"type": "output_text", "text": "Hi.", "annotations": [], "logprobs": []}]
         refusal = [{"type": "refusal", "refusal": "No."}]
