@@ -47,7 +47,9 @@ def assert_is(kind: Any, found: Any) -> None:
 
 
 class OpenAIFixtures(MockModelFixtures):
-    """Calls below `v1` by their bodies."""
+    """Calls below `v1` by their bodies, which a test's own `ask` makes of messages or an input."""
+
+    ask: Any
 
     def error_of(self, answer: Answer, status: int) -> dict[str, Any]:
         """Expect a refusal in OpenAI's form, keep its `headers`, and return its error."""
@@ -60,9 +62,6 @@ class OpenAIFixtures(MockModelFixtures):
         self.assertLessEqual({"message", "type", "param", "code"}, set(body["error"]))
         error: dict[str, Any] = body["error"]
         return error
-
-    async def ask(self, asked: Any, /, **more: Any) -> Answer:
-        raise NotImplementedError
 
     async def sent(self, asked: Any, **more: Any) -> list[dict[str, Any]]:
         """Return the messages that reach the model."""
