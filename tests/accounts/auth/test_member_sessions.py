@@ -92,13 +92,10 @@ class MemberCallerTests(TestCase):
 
     async def test_a_demoted_member_loses_the_scopes(self) -> None:
         self.assertEqual((await self.browser.get("/accounts/acme/members")).status, 200)
-        await sync_to_async(self.demote)()
+        await sync_to_async(change_all)(Membership, role=MemberRole.VIEWER)
         clear_caches()
 
         self.assertEqual((await self.browser.get("/accounts/acme/members")).status, 403)
-
-    def demote(self) -> None:
-        change_all(Membership, role=MemberRole.VIEWER)
 
     async def test_nothing_is_believed_for_longer_than_five_seconds(self) -> None:
         self.assertEqual(CACHE_TTL, 5)

@@ -107,7 +107,7 @@ class FollowingTests(AgentFixtures, TestCase):
         request = await sync_to_async(self.make_running)()
         reading = asyncio.create_task(self.api.get(self.events_of(request)))
         await asyncio.sleep(0.3)
-        await sync_to_async(self.suspend)()
+        await sync_to_async(change_all)(Account, status=AccountStatus.SUSPENDED)
         async with asyncio.timeout(10):
             events = (await reading).events()
 
@@ -144,9 +144,6 @@ class FollowingTests(AgentFixtures, TestCase):
                 headers={"Last-Event-ID": sent.encode().decode("latin1")},
             )
             self.assertEqual(answer.status, 400, sent)
-
-    def suspend(self) -> None:
-        change_all(Account, status=AccountStatus.SUSPENDED)
 
     def end(self, request: LLMRequest) -> None:
         """End the turn without a message, as where its answer could not be stored."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from asgiref.sync import sync_to_async
 from django.test import TestCase
@@ -62,7 +62,7 @@ class FeedbackTests(AgentFixtures, TestCase):
         ada = await self.start()
         turn, other = await self.answer_for(ada), await self.answer_for(ada)
         await self.rate(ada, turn["message_id"], {"rating": "bad", "comment": "why"})
-        session = await sync_to_async(self.session_of)(turn["session_id"])
+        session = await sync_to_async(row_of)(Session, pk=turn["session_id"])
         await sync_to_async(make_hold)(session)
 
         for body in ({"rating": "good"}, {"rating": "bad", "comment": "x"}, {"rating": None}):
@@ -73,9 +73,6 @@ class FeedbackTests(AgentFixtures, TestCase):
 
         self.assertEqual((again.status, more.status), (200, 200))
         self.assertEqual(await self.feedback(), [(-1, "why"), (1, "")])
-
-    def session_of(self, session_id: str) -> Session:
-        return row_of(Session, pk=session_id)
 
     async def test_another_opinion_is_open_again_and_the_same_one_is_not(self) -> None:
         ada = await self.start()
@@ -116,8 +113,9 @@ class FeedbackTests(AgentFixtures, TestCase):
     async def test_what_is_not_the_callers_is_the_same_404(self) -> None:
         ada, bob = await self.start(), await self.start(sub="bob")
         adas = await self.answer_for(ada)
-        elsewhere = await sync_to_async(self.answer_elsewhere)()
-        human = await sync_to_async(self.question_of)(adas["session_id"])
+        elsewhere = (await sync_to_async(self.answer_elsewhere)()).pk
+        asked = {"session_id": adas["session_id"], "role": Role.HUMAN}
+        human = (await sync_to_async(row_of)(Message, **asked)).pk
         answers = [
             await self.rate(bob, adas["message_id"], {"rating": "good"}),
             await self.rate(bob, elsewhere, {"rating": "good"}),
@@ -132,12 +130,9 @@ class FeedbackTests(AgentFixtures, TestCase):
         self.assertTrue(all(each == bodies[0] for each in bodies))
         self.assertEqual(await self.feedback(), [])
 
-    def answer_elsewhere(self) -> UUID:
+    def answer_elsewhere(self) -> Message:
         session = make_session(make_instance(self.account, "other"))
-        return make_message(session, role=Role.ASSISTANT).pk
-
-    def question_of(self, session_id: str) -> UUID:
-        return row_of(Message, session_id=session_id, role=Role.HUMAN).pk
+        return make_message(session, role=Role.ASSISTANT)
 
     async def test_bad_bodies_are_refused_with_the_reason(self) -> None:
         turn = await self.answer_for(self.api)

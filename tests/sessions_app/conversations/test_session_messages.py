@@ -212,7 +212,7 @@ class BrokenExportTests(ConversationFixtures, TestCase):
     """An export that cannot go on ends without its end."""
 
     async def exported(self, meanwhile: Any) -> bytes:
-        key = await sync_to_async(self.key_row)()
+        key = await sync_to_async(row_of)(ApiKey, account=self.account)
         scopes = frozenset(Scope.values)
         caller = Caller(
             self.account.pk, "acme", scopes, f"key:{key.pk}", api_key_id=key.pk, key_id=key.key_id
@@ -229,9 +229,6 @@ class BrokenExportTests(ConversationFixtures, TestCase):
         with self.assertRaises(json.JSONDecodeError):
             json.loads(text)
         return text
-
-    def key_row(self) -> ApiKey:
-        return row_of(ApiKey, account=self.account)
 
     async def test_when_the_session_is_deleted(self) -> None:
         def delete(caller: Caller, session: Any) -> None:

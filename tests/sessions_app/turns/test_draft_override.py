@@ -17,7 +17,7 @@ from accounts.auth import staff_tokens
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
 from accounts.auth.staff_tokens import new_token, read_token, write_token
-from accounts.models import Account, AccountStatus, User
+from accounts.models import AccountStatus, User
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.models import ConfigPublication, ConfigVersion
@@ -25,7 +25,7 @@ from salient.api.problems import Unauthenticated
 from salient.ttl import clear_caches
 from sessions_app.models import Session
 from tests.support.api_client import Answer, ApiClient, Call
-from tests.support.database.stored import as_platform, row_of
+from tests.support.database.stored import as_platform, change_row, row_of
 from tests.support.factories import make_account, make_instance, make_membership, make_user
 from tests.support.fixtures import AgentFixtures, PlaygroundFixtures, counts, stored
 from tests.support.isolation.routes import routes
@@ -216,12 +216,8 @@ class RightsTests(PlaygroundFixtures, TestCase):
         self.assertEqual((cookie.status, body.status), (401, 401))
 
     async def test_a_suspended_account_says_so(self) -> None:
-        await sync_to_async(suspend)(self.account)
+        await sync_to_async(change_row)(self.account, status=AccountStatus.SUSPENDED)
         self.assertEqual((await self.play(self.player)).json()["code"], "suspended")
-
-
-def suspend(account: Account) -> None:
-    Account.objects.filter(pk=account.pk).update(status=AccountStatus.SUSPENDED)
 
 
 def without_right(user: User) -> None:
