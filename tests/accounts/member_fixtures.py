@@ -8,19 +8,16 @@ from django.conf import settings
 from django.test import Client
 
 from accounts.models import Account, Invitation, MemberRole, Membership, User
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import platform_context
 from tests.support.api_client import ApiClient
-from tests.support.factories import make_user
+from tests.support.factories import make_membership, make_user
 
 PASSWORD = "correct-horse-battery"
 
 
 def make_member(account: Account, role: MemberRole, email: str = "") -> Membership:
     user = User.objects.filter(email=email).first() if email else None
-    user = user or make_user(email, password=PASSWORD)
-    with tenant_context(account.pk):
-        made: Membership = Membership.objects.create(account=account, user=user, role=role)
-    return made
+    return make_membership(account, user or make_user(email, password=PASSWORD), role=role)
 
 
 def log_in(user: User) -> str:

@@ -6,31 +6,33 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from django.test import override_settings
+from django.test import SimpleTestCase, override_settings
 
 from accounts.models import User
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.models import AgentInstance, ConfigPublication
-from tests.support.factories import make_account, make_instance, make_user, write_config
+from tests.support.database.stored import as_platform, rows_of
+from tests.support.factories import make_account, make_instance, write_config
+from tests.support.people import make_root
 
 
-class PublishingFixtures:
+class PublishingFixtures(SimpleTestCase):
     base: Path
     instance: AgentInstance
     ann: User
 
-    def make_fixtures(self, text: str = "temperature: 0.5\n") -> None:
-        self.base = Path(self.enterContext(tempfile.TemporaryDirectory()))  # type: ignore[attr-defined]
-        self.enterContext(override_settings(AGENT_CONFIG_DIR=self.base))  # type: ignore[attr-defined]
+    def setUp(self) -> None:
+        super().setUp()
+        self.base = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=self.base))
         (self.base / "defaults.yaml").write_text("model: scripted:echo\n")
-        write_config(self.base, "acme", "bot", text, prompt="Be kind.\nBe brief.")
+        write_config(self.base, "acme", "bot", "temperature: 0.5\n", prompt="Be kind.\nBe brief.")
         self.instance = make_instance(make_account("acme"), "bot")
-        self.ann = make_user("ann@example.com", is_staff=True, is_superuser=True)
+        self.ann = make_root(email="ann@example.com")
 
     def publish(self, text: str, note: str = "Better", **more: Any) -> ConfigPublication:
-        with platform_context():
-            return publishing.publish(self.instance, text, note, self.ann, **more)
+        return as_platform(publishing.publish, self.instance, text, note, self.ann, **more)
 
     def stored(self) -> AgentInstance:
         with platform_context():
@@ -40,6 +42,5 @@ class PublishingFixtures:
         return found
 
     def numbers(self) -> list[int]:
-        with platform_context():
-            rows = ConfigPublication.objects.filter(agent_instance_id=self.instance.pk)
-            return list(rows.order_by("number").values_list("number", flat=True))
+        rows = rows_of(ConfigPublication, "number", agent_instance_id=self.instance.pk)
+        return [row.number for row in rows]

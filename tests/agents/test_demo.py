@@ -21,6 +21,7 @@ from agents.instances.renames import release_slug as release_agent_slug
 from agents.instances.renames import rename_agent
 from agents.models import AgentInstance
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import count_of, row_of
 
 LOCAL = "local:smollm2-135m"
 QWEN = "local:qwen2.5-1.5b"
@@ -143,8 +144,7 @@ class DemoTests(TestCase):
 
         self.demo()
 
-        with platform_context():
-            self.assertEqual(AgentInstance.objects.get().account.slug, "default")
+        self.assertEqual(row_of(AgentInstance).account.slug, "default")
         self.assertEqual(self.model(), LOCAL)
 
     def test_goes_on_with_what_was_renamed(self) -> None:
@@ -166,8 +166,7 @@ class DemoTests(TestCase):
             release_agent_slug(instance, "simple-chat")
         self.assertEqual(self.demo("--dry-run")["chat_url"], again["chat_url"])
         self.assertEqual(self.demo()["chat_url"], again["chat_url"])
-        with platform_context():
-            self.assertEqual(Account.objects.count(), 1)
+        self.assertEqual(count_of(Account), 1)
 
     def test_without_a_local_model_the_agent_is_scripted_and_the_demo_says_so(self) -> None:
         report = self.demo(usable=(SCRIPTED,))

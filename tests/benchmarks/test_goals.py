@@ -48,10 +48,7 @@ class GoalTests(TestCase):
     def test_the_compatible_endpoint_is_compared_with_the_native_route(self) -> None:
         for cpu, met in ((1.14, True), (1.16, False)):
             with self.subTest(cpu=cpu):
-                records = [
-                    record("salient", json_at(16)),
-                    record(COMPATIBLE, json_at(16), cpu=cpu),
-                ]
+                records = [record("salient", json_at(16)), record(COMPATIBLE, json_at(16), cpu=cpu)]
                 found = goals_by_name(Measured(records))
 
                 self.assertIs(found["v1, JSON, 16 at once: CPU of a turn"].met, met)
@@ -70,10 +67,7 @@ class GoalTests(TestCase):
         records = [
             record("litellm", json_at(at), rps=10)
             for at in (goals.CONCURRENCY, goals.HIGH_CONCURRENCY)
-        ] + [
-            record("salient", json_at(16), rps=200),
-            record("salient", json_at(64), rps=90),
-        ]
+        ] + [record("salient", json_at(16), rps=200), record("salient", json_at(64), rps=90)]
 
         found = goals_by_name(Measured(records))
         self.assertIs(found["JSON, 16 at once: turns a second"].met, True)
@@ -100,10 +94,7 @@ class GoalTests(TestCase):
 
     def test_flat_is_compared_round_by_round(self) -> None:
         measured = Measured(
-            flat=[
-                Flat(goals.MESSAGES, [1.0, 2.0], [1.05, 2.1]),
-                Flat(goals.ACCOUNTS, [1.0], [1.5]),
-            ]
+            flat=[Flat(goals.MESSAGES, [1.0, 2.0], [1.05, 2.1]), Flat(goals.ACCOUNTS, [1.0], [1.5])]
         )
         found = goals_by_name(measured)
 

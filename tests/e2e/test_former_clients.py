@@ -71,9 +71,6 @@ def page_server() -> Iterator[tuple[str, dict[str, str]]]:
 
 
 class FormerClientTests(AgentFixtures, TransactionTestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_the_old_page_chats_and_streams_as_one_visitor(self) -> None:
         with page_server() as (site, pages):
             _, key = await sync_to_async(make_key)(

@@ -380,7 +380,7 @@ class ForgottenFilterTests(AgentFixtures, TestCase):
     canary = "canary-of-beta"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         beta = make_account("beta", name=self.canary)
         instance = make_instance(beta, "their-bot")
         make_key(beta, name=self.canary)

@@ -75,7 +75,7 @@ def rows() -> Iterator[tuple[str, str]]:
 @override_settings(**SERVER)
 class CanaryTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         _, self.other_key = make_key(self.account, name="other")
         self.secrets = {
             "API key": self.secret,

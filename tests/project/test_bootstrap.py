@@ -73,9 +73,7 @@ class PortTests(TestCase):
 
 class InstallTests(TestCase):
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.root = Path(folder.name)
+        self.root = Path(self.enterContext(tempfile.TemporaryDirectory()))
         (self.root / "requirements").mkdir()
         (self.root / "requirements" / "run.txt").write_text("one==1\n")
         (self.root / ".python-version").write_text("3.13\n")
@@ -161,9 +159,7 @@ class InstallTests(TestCase):
 
 class EnvironmentFileTests(TestCase):
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = Path(folder.name) / ".env"
+        self.path = Path(self.enterContext(tempfile.TemporaryDirectory())) / ".env"
 
     def values(self) -> dict[str, str]:
         lines = self.path.read_text().splitlines()

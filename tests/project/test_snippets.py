@@ -250,7 +250,7 @@ def signed_event(secret: str) -> dict[str, str]:
 
 class SnippetTests(AgentFixtures, TransactionTestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         write_config(
             settings.AGENT_CONFIG_DIR,
             "acme",

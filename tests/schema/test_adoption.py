@@ -22,14 +22,7 @@ from sessions_app.operations.adoption.check import check, faults
 from sessions_app.operations.adoption.choices import Choices, read
 from sessions_app.operations.adoption.rows import Catalog
 from sessions_app.operations.adoption.shapes import RENAMED, TENANCY_REVISIONS
-from sessions_app.operations.adoption.state import (
-    BEFORE,
-    NEXT,
-    State,
-    Step,
-    alone,
-    found_state,
-)
+from sessions_app.operations.adoption.state import BEFORE, NEXT, State, Step, alone, found_state
 from sessions_app.usage import rollup
 from tests.support.commands import refusal, run_json
 from tests.support.database import catalog

@@ -74,7 +74,7 @@ def written() -> dict[str, list[dict[str, Any]]]:
 
 class ClusterFunctionTests(TurnFunctions, AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
         budgets.set_budget(self.account, period="day", limit=Decimal(1))
         make_webhook(self.account, events=[*WebhookEvent])

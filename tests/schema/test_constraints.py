@@ -20,6 +20,7 @@ from agents.models import AgentInstance, ConfigVersion
 from salient.database.constraints import CompositeForeignKey
 from sessions_app.models import LLMRequest, Message, Profile, Session
 from tests.support.database import catalog
+from tests.support.database.stored import as_platform, row_of
 from tests.support.database.tenant_rows import (
     OWN_MODELS,
     TENANT_MODELS,
@@ -27,10 +28,7 @@ from tests.support.database.tenant_rows import (
     contents,
     make_tenant,
 )
-from tests.support.factories import (
-    make_config_version,
-    make_instance,
-)
+from tests.support.factories import make_config_version, make_instance
 
 BAD_SLUGS = ["bot\n", "\nbot", "Bot", "-bot", "bot-", "", "ümlaut", "a/b", "..", "a b"]
 # What each CHECK refuses: field -> values.
@@ -204,8 +202,7 @@ class DeletionTests(RefusalCase):
         self.assertEqual(contents(self.beta), before)
 
     def test_an_instance_with_a_history_stays(self) -> None:
-        with platform_context():
-            instance = AgentInstance.objects.get(pk=self.acme[AgentInstance].pk)
+        instance = row_of(AgentInstance, pk=self.acme[AgentInstance].pk)
         with self.assertRaises(IntegrityError), platform_context():
             instance.delete()
 
@@ -213,8 +210,7 @@ class DeletionTests(RefusalCase):
         before = unlogged(contents(self.acme))
         instance = make_instance(self.acme[Account], "unused")
         make_config_version(instance)
-        with platform_context():
-            instance.delete()
+        as_platform(instance.delete)
         self.assertEqual(unlogged(contents(self.acme)), before)
 
     def test_a_config_version_that_was_used_stays(self) -> None:

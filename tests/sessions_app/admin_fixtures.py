@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.db.models import Model
 from django.urls import reverse
 from django_tasks_db.models import DBTaskResult
@@ -22,6 +25,20 @@ from tests.support.isolation.accounts import make_owned
 
 def address(model: type[Model], page: str, *args: Any) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+@contextmanager
+def slow_queries_of(table: str) -> Iterator[None]:
+    """Let the database stop each query that selects from the table, as it takes too long."""
+
+    def slow(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
+        if sql.startswith(f'SELECT "{table}"'):
+            execute("SET LOCAL statement_timeout = '10ms'", None, False, context)
+            return execute("SELECT pg_sleep(2)", None, False, context)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(slow):
+        yield
 
 
 def make_one_of_each() -> dict[type[Model], Any]:

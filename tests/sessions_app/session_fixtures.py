@@ -9,19 +9,10 @@ from asgiref.sync import sync_to_async
 
 from accounts.models import Scope
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_key
-from tests.support.fixtures import AgentFixtures
+from tests.support.fixtures import AgentFixtures, key_client
 
 
 class ConversationFixtures(AgentFixtures):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
-    async def start(self, **body: Any) -> ApiClient:
-        """Return the client of a new visitor, or of the end user `sub`."""
-        answer = await self.api.post(self.path("visitors"), body)
-        return ApiClient(answer.json()["token"])
-
     async def ask(self, who: ApiClient, **body: Any) -> str:
         answer = await who.post(self.path("chat"), {"message": "hello", **body})
         assert answer.status == 200, answer.body
@@ -46,5 +37,4 @@ class ConversationFixtures(AgentFixtures):
         return await who.call("DELETE", self.path(f"sessions/{session}", instance=instance))
 
     async def key(self, *scopes: Scope) -> ApiClient:
-        _, secret = await sync_to_async(make_key)(self.account, scopes=scopes)
-        return ApiClient(secret)
+        return await sync_to_async(key_client)(self.account, scopes=scopes)

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from django.core.signals import request_finished, request_started
@@ -62,7 +62,9 @@ class ApiClient:
 
 
 class Call:
-    """One request; `leave()` disconnects its client."""
+    """One request, of a client that can disconnect before it is answered."""
+
+    running: asyncio.Task[None]
 
     def __init__(
         self,
@@ -109,6 +111,16 @@ class Call:
         else:
             self._body += message.get("body", b"")
             self._parts.put_nowait(message.get("body", b""))
+
+    def begin(self) -> Self:
+        """Let it run beside the test."""
+        self.running = asyncio.create_task(self.run())
+        return self
+
+    async def end(self) -> None:
+        """Disconnect the client, and wait until the application is done with its call."""
+        self.leave()
+        await asyncio.gather(self.running, return_exceptions=True)
 
     def leave(self) -> None:
         self._to_app.put_nowait({"type": "http.disconnect"})

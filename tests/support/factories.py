@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.hashers import get_hasher, make_password
+from django.db.models import Model
 from django.utils import timezone
 
 from accounts.keys.services import create_account, issue_api_key
@@ -60,8 +61,22 @@ from sessions_app.models import (
     UsageTotal,
 )
 from sessions_app.models.insights import LATENCY_BUCKETS
+from tests.support.database.stored import as_platform
 
 _numbers = count(1)
+
+
+def _make[M: Model](model: type[M], owner: Any, /, **values: Any) -> M:
+    """Make a row of an account, or of the account that another row belongs to."""
+    is_account = isinstance(owner, Account)
+    account_id = owner.pk if is_account else owner.account_id
+    values |= {"account": owner} if is_account else {"account_id": account_id}
+    with tenant_context(account_id):
+        return model._default_manager.create(**values)
+
+
+def _make_by_platform[M: Model](model: type[M], /, **values: Any) -> M:
+    return as_platform(model._default_manager.create, **values)
 
 
 def make_account(slug: str = "", **fields: Any) -> Account:
@@ -109,56 +124,36 @@ def write_config(
 
 def make_config_version(instance: AgentInstance, **fields: Any) -> ConfigVersion:
     values = {"digest": f"{next(_numbers):064x}", "content": {"model": "scripted:echo"}} | fields
-    with tenant_context(instance.account_id):
-        made: ConfigVersion = ConfigVersion.objects.create(
-            account_id=instance.account_id, agent_instance=instance, **values
-        )
-    return made
+    return _make(ConfigVersion, instance, agent_instance=instance, **values)
 
 
 def make_session(instance: AgentInstance | None = None, **fields: Any) -> Session:
     instance = instance or make_instance()
     values = {"session_key": f"key-{next(_numbers)}"} | fields
-    with tenant_context(instance.account_id):
-        made: Session = Session.objects.create(**_owner(instance), **values)
-    return made
+    return _make(Session, instance, **_owner(instance), **values)
 
 
 def make_llm_request(session: Session, **fields: Any) -> LLMRequest:
     values = {"provider": "scripted", "model": "echo", "completion_status": "complete"} | fields
-    with tenant_context(session.account_id):
-        made: LLMRequest = LLMRequest.objects.create(
-            **_owner(session.agent_instance), agent_type="simple_chat", session=session, **values
-        )
-    return made
+    values |= _owner(session.agent_instance) | {"agent_type": "simple_chat"}
+    return _make(LLMRequest, session, session=session, **values)
 
 
 def make_message(session: Session, **fields: Any) -> Message:
     values = {"role": Role.HUMAN, "content": "Hello"} | fields
-    with tenant_context(session.account_id):
-        made: Message = Message.objects.create(
-            account_id=session.account_id,
-            agent_instance_id=session.agent_instance_id,
-            session=session,
-            **values,
-        )
-    return made
+    return _make(
+        Message, session, agent_instance_id=session.agent_instance_id, session=session, **values
+    )
 
 
 def make_profile(session: Session, **fields: Any) -> Profile:
     values = {"customer_name": "Ann"} | fields
-    with tenant_context(session.account_id):
-        made: Profile = Profile.objects.create(
-            account_id=session.account_id, session=session, **values
-        )
-    return made
+    return _make(Profile, session, session=session, **values)
 
 
 def make_membership(account: Account, user: User | None = None, **fields: Any) -> Membership:
     values = {"user": user or make_user(), "role": MemberRole.MEMBER} | fields
-    with tenant_context(account.pk):
-        made: Membership = Membership.objects.create(account=account, **values)
-    return made
+    return _make(Membership, account, **values)
 
 
 def make_invitation(account: Account, **fields: Any) -> Invitation:
@@ -169,29 +164,21 @@ def make_invitation(account: Account, **fields: Any) -> Invitation:
         "token_hash": f"{number:064x}",
         "expires_at": timezone.now() + timedelta(days=7),
     }
-    with tenant_context(account.pk):
-        made: Invitation = Invitation.objects.create(account=account, **values | fields)
-    return made
+    return _make(Invitation, account, **values | fields)
 
 
 def make_limits(account: Account, **fields: Any) -> AccountLimits:
-    with tenant_context(account.pk):
-        made: AccountLimits = AccountLimits.objects.create(account=account, **fields)
-    return made
+    return _make(AccountLimits, account, **fields)
 
 
 def make_budget(account: Account, **fields: Any) -> Budget:
     values = {"period": BudgetPeriod.MONTH, "limit": 10, "period_start": timezone.now()} | fields
-    with tenant_context(account.pk):
-        made: Budget = Budget.objects.create(account=account, **values)
-    return made
+    return _make(Budget, account, **values)
 
 
 def make_rate_state(account: Account, **fields: Any) -> RateState:
     values = {"subject": f"key:{next(_numbers)}", "arrival": timezone.now()} | fields
-    with tenant_context(account.pk):
-        made: RateState = RateState.objects.create(account=account, **values)
-    return made
+    return _make(RateState, account, **values)
 
 
 def make_former_slugs(instance: AgentInstance) -> tuple[FormerSlug, FormerAgentSlug]:
@@ -213,69 +200,47 @@ def make_refusals(account: Account, **fields: Any) -> RefusalDay:
     now = timezone.now()
     values = {"day": now.date(), "code": "forbidden", "status": 403, "caller": "secret_key"}
     values |= {"key_id": "", "agent": "", "times": 1, "last_at": now}
-    with platform_context():
-        made: RefusalDay = RefusalDay.objects.create(account=account, **values | fields)
-    return made
+    return _make_by_platform(RefusalDay, account=account, **values | fields)
 
 
 def make_connection(account: Account, **fields: Any) -> ProviderConnection:
     values = {"name": f"server-{next(_numbers)}", "base_url": "https://models.example/v1"} | fields
-    with tenant_context(account.pk):
-        made: ProviderConnection = ProviderConnection.objects.create(account=account, **values)
-    return made
+    return _make(ProviderConnection, account, **values)
 
 
 def make_webhook(account: Account, **fields: Any) -> WebhookEndpoint:
     """Make an endpoint whose secret is none: nothing can be sent to it."""
     values = {"url": "https://hooks.example/in", "events": [WebhookEvent.KEY_EXPIRING]} | fields
-    with tenant_context(account.pk):
-        made: WebhookEndpoint = WebhookEndpoint.objects.create(account=account, **values)
-    return made
+    return _make(WebhookEndpoint, account, **values)
 
 
 def make_delivery(endpoint: WebhookEndpoint, **fields: Any) -> WebhookDelivery:
     values = {"message_id": f"msg_{next(_numbers)}", "event": "key.expiring", "data": {}} | fields
-    with tenant_context(endpoint.account_id):
-        made: WebhookDelivery = WebhookDelivery.objects.create(
-            account_id=endpoint.account_id, endpoint=endpoint, **values
-        )
-    return made
+    return _make(WebhookDelivery, endpoint, endpoint=endpoint, **values)
 
 
 def make_audit_entry(account: Account | None, **fields: Any) -> AuditEntry:
     """Write an entry by hand, as what is noted is; without an account it is the platform's."""
     values = {"action": "noted", "object_type": "accounts", "object_id": str(next(_numbers))}
-    with platform_context():
-        made: AuditEntry = AuditEntry.objects.create(account=account, **values | fields)
-    return made
+    return _make_by_platform(AuditEntry, account=account, **values | fields)
 
 
 def make_support_access(account: Account, user: User | None = None, **fields: Any) -> SupportAccess:
     user = user or make_user(is_staff=True)
     values = {"staff": user.email, "reason": "ticket 7"} | fields
     values.setdefault("expires_at", timezone.now() + timedelta(hours=1))
-    with platform_context():
-        made: SupportAccess = SupportAccess.objects.create(account=account, user=user, **values)
-    return made
+    return _make_by_platform(SupportAccess, account=account, user=user, **values)
 
 
 def make_config_draft(instance: AgentInstance, **fields: Any) -> ConfigDraft:
     values = {"text": "model: scripted:echo\n"} | fields
-    with tenant_context(instance.account_id):
-        made: ConfigDraft = ConfigDraft.objects.create(
-            account_id=instance.account_id, agent_instance=instance, **values
-        )
-    return made
+    return _make(ConfigDraft, instance, agent_instance=instance, **values)
 
 
 def make_config_publication(instance: AgentInstance, **fields: Any) -> ConfigPublication:
     values = {"number": 1, "text": "", "override": {}, "note": "Shorter answers."} | fields
     values.setdefault("config_version", make_config_version(instance))
-    with tenant_context(instance.account_id):
-        made: ConfigPublication = ConfigPublication.objects.create(
-            account_id=instance.account_id, agent_instance=instance, **values
-        )
-    return made
+    return _make(ConfigPublication, instance, agent_instance=instance, **values)
 
 
 def make_usage_day(instance: AgentInstance, **fields: Any) -> UsageDay:
@@ -285,103 +250,70 @@ def make_usage_day(instance: AgentInstance, **fields: Any) -> UsageDay:
         "requests": 1,
         "latency_buckets": [0] * LATENCY_BUCKETS,
     }
-    with tenant_context(instance.account_id):
-        made: UsageDay = UsageDay.objects.create(
-            account_id=instance.account_id, agent_instance=instance, **values | fields
-        )
-    return made
+    return _make(UsageDay, instance, agent_instance=instance, **values | fields)
 
 
 def make_usage_total(account: Account, **fields: Any) -> UsageTotal:
     values = {"day": timezone.now().date(), "model": "", "latency_buckets": []}
-    with platform_context():
-        made: UsageTotal = UsageTotal.objects.create(account=account, **values | fields)
-    return made
+    return _make_by_platform(UsageTotal, account=account, **values | fields)
 
 
 def make_prompt_section(account: Account, **fields: Any) -> PromptSection:
     values = {"digest": f"{next(_numbers):064x}", "text": "Be brief."} | fields
-    with tenant_context(account.pk):
-        made: PromptSection = PromptSection.objects.create(account=account, **values)
-    return made
+    return _make(PromptSection, account, **values)
 
 
 def make_event_batch(request: LLMRequest, **fields: Any) -> TurnEventBatch:
     values = {"first_number": 0, "events": ["Hello"]} | fields
-    with tenant_context(request.account_id):
-        made: TurnEventBatch = TurnEventBatch.objects.create(
-            account_id=request.account_id, llm_request=request, **values
-        )
-    return made
+    return _make(TurnEventBatch, request, llm_request=request, **values)
 
 
 def make_cancellation(request: LLMRequest) -> TurnCancellation:
-    with tenant_context(request.account_id):
-        made: TurnCancellation = TurnCancellation.objects.create(
-            account_id=request.account_id, llm_request=request
-        )
-    return made
+    return _make(TurnCancellation, request, llm_request=request)
 
 
 def make_hold(session: Session, **fields: Any) -> LegalHold:
     values = {"reason": "File 1", "actor": "olaf@platform.example"} | fields
-    with platform_context():
-        made: LegalHold = LegalHold.objects.create(
-            account_id=session.account_id, session_id=session.pk, **values
-        )
-    return made
+    return _make_by_platform(
+        LegalHold, account_id=session.account_id, session_id=session.pk, **values
+    )
 
 
 def make_retention(account: Account, **fields: Any) -> Retention:
-    with platform_context():
-        made: Retention = Retention.objects.create(account=account, **fields)
-    return made
+    return _make_by_platform(Retention, account=account, **fields)
 
 
 def make_erasure(account: Account, **fields: Any) -> Erasure:
     values = {"kind": "email", "person_hash": f"{next(_numbers):064x}", "reason": "ticket 7"}
-    with tenant_context(account.pk):
-        made: Erasure = Erasure.objects.create(account=account, **values | fields)
-    return made
+    return _make(Erasure, account, **values | fields)
 
 
 def make_feedback(message: Message, **fields: Any) -> MessageFeedback:
     values = {"rating": 1, "caller": f"key:{next(_numbers)}"} | fields
-    with tenant_context(message.account_id):
-        made: MessageFeedback = MessageFeedback.objects.create(
-            account_id=message.account_id,
-            agent_instance_id=message.agent_instance_id,
-            session_id=message.session_id,
-            message=message,
-            **values,
-        )
-    return made
+    return _make(
+        MessageFeedback,
+        message,
+        agent_instance_id=message.agent_instance_id,
+        session_id=message.session_id,
+        message=message,
+        **values,
+    )
 
 
 def make_saved_chat(instance: AgentInstance, **fields: Any) -> SavedChat:
     values = {"name": f"chat {next(_numbers)}", "messages": ["Hello"]} | fields
-    with tenant_context(instance.account_id):
-        made: SavedChat = SavedChat.objects.create(
-            account_id=instance.account_id, agent_instance=instance, **values
-        )
-    return made
+    return _make(SavedChat, instance, agent_instance=instance, **values)
 
 
 def make_saved_chat_run(chat: SavedChat, **fields: Any) -> SavedChatRun:
     values = {"passed": True, "answers": [], "latency_ms": 5} | fields
-    with tenant_context(chat.account_id):
-        made: SavedChatRun = SavedChatRun.objects.create(
-            account_id=chat.account_id,
-            agent_instance_id=chat.agent_instance_id,
-            saved_chat=chat,
-            **values,
-        )
-    return made
+    return _make(
+        SavedChatRun, chat, agent_instance_id=chat.agent_instance_id, saved_chat=chat, **values
+    )
 
 
 def _owner(instance: AgentInstance) -> dict[str, Any]:
     return {
-        "account_id": instance.account_id,
         "account_slug": instance.account.slug,
         "agent_instance": instance,
         "agent_instance_slug": instance.instance_slug,

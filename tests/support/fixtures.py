@@ -13,45 +13,34 @@ from uuid import UUID
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.db.models import Sum
-from django.test import Client, TestCase, override_settings
+from django.test import Client, SimpleTestCase, TestCase, override_settings
 from django.urls import reverse
 
 from accounts.auth.caller import Caller
 from accounts.auth.staff_tokens import SCOPES, new_token, write_token
 from accounts.limits import budgets
-from accounts.models import (
-    Account,
-    AccountLimits,
-    Budget,
-    RateState,
-    User,
-)
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.models import Account, AccountLimits, Budget, RateState, User
+from accounts.tenancy.context import platform_context
 from agents.config import loader
 from agents.models import AgentInstance, ConfigDraft
 from sessions_app.evals import saved_chats
 from sessions_app.evals.saved_chats import check_publication
-from sessions_app.models import (
-    LLMRequest,
-    Message,
-    SavedChat,
-    SavedChatRun,
-    Session,
-)
-from tests.support.api_client import Answer, ApiClient
+from sessions_app.models import LLMRequest, Message, SavedChat, SavedChatRun, Session
+from tests.support.api_client import Answer, ApiClient, Call
 from tests.support.factories import (
     make_account,
+    make_config_draft,
     make_instance,
     make_key,
-    make_user,
+    make_saved_chat,
     write_config,
 )
-from tests.support.people import make_staff
+from tests.support.people import make_root, make_staff
 
 SCRIPTED = "model: scripted:echo\n"
 
 
-class AgentFixtures:
+class AgentFixtures(SimpleTestCase):
     """`acme` with its instance `bot`; mix it into a TestCase or a TransactionTestCase."""
 
     account: Account
@@ -59,12 +48,10 @@ class AgentFixtures:
     secret: str
     config: str = SCRIPTED
 
-    def make_fixtures(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        overridden = override_settings(AGENT_CONFIG_DIR=Path(folder.name), DEMO=True)
-        overridden.enable()
-        self.addCleanup(folder.cleanup)  # type: ignore[attr-defined]
-        self.addCleanup(overridden.disable)  # type: ignore[attr-defined]
+    def setUp(self) -> None:
+        super().setUp()
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=folder, DEMO=True))
         self.configure(self.config)
         self.account = make_account("acme")
         self.instance = make_instance(self.account, "bot")
@@ -76,6 +63,19 @@ class AgentFixtures:
 
     def path(self, what: str, account: str = "acme", instance: str = "bot") -> str:
         return f"/accounts/{account}/agents/{instance}/{what}"
+
+    async def start(self, **body: Any) -> ApiClient:
+        """Return the client of a new visitor, or of the end user `sub`."""
+        answer = await self.api.post(self.path("visitors"), body)
+        return ApiClient(answer.json()["token"])
+
+    async def leave_at(self, word: bytes) -> None:
+        """Begin a stream, and leave when this has come."""
+        call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "count"}').begin()
+        async for part in call.parts():
+            if word in part:
+                call.leave()
+        await call.running
 
     async def say(self, message: str, **body: Any) -> Any:
         answer = await self.api.post(self.path("chat"), {"message": message, **body})
@@ -89,12 +89,17 @@ class MockModelFixtures(AgentFixtures, TestCase):
         # Configurations name it, also where none of its answers is needed.
         base_url = {"MOCK_BASE_URL": "http://127.0.0.1:9/v1"}
         self.enterContext(mock.patch.dict(os.environ, base_url))
-        self.make_fixtures()
+        super().setUp()
 
     def configure(self, text: str, prompt: str = "Be brief.") -> Path:
         """Write the files; the next turn reads them at once."""
         loader.forget()
         return super().configure(text, prompt)
+
+
+def key_client(account: Account, **fields: Any) -> ApiClient:
+    """Return a client with a new key of the account."""
+    return ApiClient(make_key(account, **fields)[1])
 
 
 def stored(session_id: str | UUID | None = None) -> tuple[list[Message], list[LLMRequest]]:
@@ -122,13 +127,10 @@ class PlaygroundFixtures(AgentFixtures):
     staff: User
     draft: ConfigDraft
 
-    def make_playground(self) -> None:
-        self.make_fixtures()
+    def setUp(self) -> None:
+        super().setUp()
         self.staff = make_staff(email="sam@example.com")
-        with tenant_context(self.account.pk):
-            self.draft = ConfigDraft.objects.create(
-                account=self.account, agent_instance=self.instance, text=DRAFT
-            )
+        self.draft = make_config_draft(self.instance, text=DRAFT)
         self.player = self.client_of(self.staff)
 
     def client_of(self, user: User, instance: AgentInstance | None = None, **fields: Any) -> Any:
@@ -144,8 +146,8 @@ OVERRIDE = {"model": "scripted:echo", "system_prompt": "Be a pirate."}
 
 
 class ChatFixtures(PlaygroundFixtures):
-    def make_chat_fixtures(self) -> None:
-        self.make_playground()
+    def setUp(self) -> None:
+        super().setUp()
         self.published = self.caller()
         self.drafted = self.caller(draft_id=self.draft.pk)
 
@@ -157,11 +159,7 @@ class ChatFixtures(PlaygroundFixtures):
 
     def chat(self, *messages: str, **fields: Any) -> SavedChat:
         values = {"name": "Greets", "messages": list(messages or ["hello"])} | fields
-        with tenant_context(self.account.pk):
-            made: SavedChat = SavedChat.objects.create(
-                account=self.account, agent_instance=self.instance, **values
-            )
-        return made
+        return make_saved_chat(self.instance, **values)
 
     def run_chat(self, chat: SavedChat, caller: Caller | None = None) -> SavedChatRun:
         return async_to_sync(saved_chats.run)(caller or self.published, self.instance, chat)
@@ -175,9 +173,9 @@ class ChatFixtures(PlaygroundFixtures):
 
 
 class EvalPagesFixtures(ChatFixtures):
-    def make_eval_pages(self) -> None:
-        self.make_chat_fixtures()
-        self.root = make_user("root@example.com", is_staff=True, is_superuser=True)
+    def setUp(self) -> None:
+        super().setUp()
+        self.root = make_root(email="root@example.com")
         self.browser = self.browser_of(self.root)
 
     def browser_of(self, user: Any) -> Client:
@@ -217,12 +215,12 @@ class LimitedFixtures(AgentFixtures):
     def assert_books_are_closed(self) -> Decimal:
         """Expect no reservation, no running turn, and spending as the ledger has it."""
         with platform_context():
-            self.assertEqual(LLMRequest.objects.running().count(), 0)  # type: ignore[attr-defined]
+            self.assertEqual(LLMRequest.objects.running().count(), 0)
             spent = LLMRequest.objects.aggregate(sum=Sum("charged_cost"))["sum"] or Decimal(0)
             for budget in Budget.objects.all():
-                self.assertEqual((budget.spent, budget.reserved), (spent, 0))  # type: ignore[attr-defined]
+                self.assertEqual((budget.spent, budget.reserved), (spent, 0))
             for row in AccountLimits.objects.all():
-                self.assertEqual(row.running, 0)  # type: ignore[attr-defined]
+                self.assertEqual(row.running, 0)
         return spent
 
 

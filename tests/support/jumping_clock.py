@@ -32,8 +32,5 @@ def jumping_clock() -> Iterator[None]:
         now += timeout
         return found
 
-    with (
-        mock.patch.object(loop, "time", time),
-        mock.patch.object(loop._selector, "select", jump),
-    ):
+    with mock.patch.object(loop, "time", time), mock.patch.object(loop._selector, "select", jump):
         yield

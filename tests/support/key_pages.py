@@ -9,7 +9,7 @@ from django.test import TestCase
 from django.urls import reverse
 
 from accounts.models import ApiKey
-from accounts.tenancy.context import platform_context
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_instance
 from tests.support.people import make_root
 
@@ -38,12 +38,10 @@ class KeyPages(TestCase):
         return self.client.post(ADD, fields | form, secure=True)
 
     def only(self) -> ApiKey:
-        with platform_context():
-            return ApiKey.objects.get()
+        return row_of(ApiKey)
 
     def stored(self, key: ApiKey) -> ApiKey:
-        with platform_context():
-            return ApiKey.objects.get(pk=key.pk)
+        return row_of(ApiKey, pk=key.pk)
 
     def page(self, name: str, key: ApiKey) -> str:
         return reverse(f"admin:{name}", args=[key.pk])

@@ -7,13 +7,9 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission
 
 from accounts.members import support_access
-from accounts.models import (
-    Account,
-    SupportAccess,
-    User,
-)
-from accounts.tenancy.context import platform_context
+from accounts.models import Account, SupportAccess, User
 from tests.accounts.member_fixtures import PASSWORD
+from tests.support.database.stored import as_platform, change_row
 from tests.support.factories import make_user
 
 
@@ -22,13 +18,11 @@ def make_root(**fields: Any) -> User:
 
 
 def opened(user: User, account: Account, *, reason: str = "ticket 7", **options: Any) -> Any:
-    with platform_context():
-        return support_access.open_access(user, account, reason=reason, **options)
+    return as_platform(support_access.open_access, user, account, reason=reason, **options)
 
 
 def end_of(access: SupportAccess, at: Any) -> None:
-    with platform_context():
-        SupportAccess.objects.filter(pk=access.pk).update(expires_at=at)
+    change_row(access, expires_at=at)
 
 
 def make_auditor(**fields: Any) -> User:

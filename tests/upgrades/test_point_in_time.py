@@ -17,10 +17,11 @@ from django.db import connection
 from django.test import SimpleTestCase
 from django.utils import timezone
 
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import platform_context
 from salient.database import embedded
 from sessions_app.models import CompletionStatus, LLMRequest, Message
 from sessions_app.operations.integrity.service import check_integrity
+from tests.support.database.stored import row_of
 from tests.support.docs import ROOT
 from tests.support.factories import (
     make_account,
@@ -129,8 +130,7 @@ class PointInTimeTests(SimpleTestCase):
         until(lambda: not self.server.fetch("SELECT pg_is_in_recovery()")[0], self.server)
 
         call_command("settle_abandoned", stdout=StringIO())
-        with tenant_context(account.pk):
-            [turn] = LLMRequest.objects.all()
+        turn = row_of(LLMRequest, account_id=account.pk)
         self.assertEqual((turn.pk, turn.error_code), (running.pk, "abandoned"))
         wrong = {each.check.name for each in check_integrity() if each.status == "fault"}
         # The agent of this test has no configuration.

@@ -87,7 +87,7 @@ def number(query: str) -> int:
 class ServingTests(AgentFixtures, TransactionTestCase):
     def setUp(self) -> None:
         self.enterContext(scratch_database(copied=True))
-        self.make_fixtures()
+        super().setUp()
         self.folder = Path(self.enterContext(TemporaryDirectory()))
 
     def test_it_serves_through_a_backup_a_restore_and_a_pending_migration(self) -> None:

@@ -191,6 +191,20 @@ class PageTests(AccountCase):
         account.refresh_from_db()
         self.assertEqual((account.slug, account.status, account.name), ("acme", "active", "A"))
 
+    def test_an_account_is_added_and_its_slug_stays(self) -> None:
+        form = {"name": "Acme", "status": "active", "subscription_tier": ""}
+        self.post(reverse("admin:accounts_account_add"), {"slug": "acme", **form})
+        account = Account.objects.get(slug="acme")
+        self.post(page_of(account), {**form, "slug": "other", "name": "Acme & Sons"})
+
+        account.refresh_from_db()
+        self.assertEqual((account.slug, account.name), ("acme", "Acme & Sons"))
+
+    def test_a_bad_slug_is_reported_at_the_form(self) -> None:
+        form = {"slug": "../x", "name": "X", "status": "active"}
+        answer = self.post(reverse("admin:accounts_account_add"), form)
+        self.assertContains(answer, "lower-case letters")
+
 
 class StatusTests(AccountCase):
     def setUp(self) -> None:

@@ -7,17 +7,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
-from django.db import connection
 from django.http import QueryDict
-from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.admin.lists.private import opened as opened_query
+from accounts.auth import key_text
 from accounts.models import ApiKey, MemberRole
-from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import make_member
 from tests.support.api_client import ApiClient
+from tests.support.database.reads import queries_of
+from tests.support.database.stored import change_all, change_row, count_of, row_of
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
 from tests.support.people import opened
@@ -70,14 +71,26 @@ class MakeTests(KeyPages):
         self.assertContains(page, "agents/bot/visitors")
         self.assertEqual((key.scopes, key.origins), (["visitors:write"], [form["origins"]]))
 
+    def test_its_text_works_is_shown_once_and_kept_nowhere(self) -> None:
+        answer = self.add()
+        text, key = text_in(answer), self.only()
+        change = self.get(self.page("accounts_apikey_change", key))
+
+        self.assertEqual(key.secret_hash, key_text.secret_hash(text))
+        self.assertIn("no-store", answer["Cache-Control"])
+        self.assertNotIn(text, str(answer.cookies))
+        for page in (change, self.get(KEYS), self.get(reverse("admin:index"))):
+            self.assertNotIn(text, page.content.decode())
+        listed = async_to_sync(ApiClient(text).get)("/accounts/acme/agents")
+        self.assertEqual(listed.status, 200)
+
     def test_it_lasts_a_year_unless_it_shall_not(self) -> None:
         self.add()
         expires = self.only().expires_at
         assert expires is not None
         self.assertAlmostEqual((expires - timezone.now()) / timedelta(days=1), 365, delta=1)
         self.add(name="for ever", life="never")
-        with platform_context():
-            self.assertIsNone(ApiKey.objects.get(name="for ever").expires_at)
+        self.assertIsNone(row_of(ApiKey, name="for ever").expires_at)
 
     def test_what_cannot_be_a_key_is_reported_at_the_form_and_makes_none(self) -> None:
         theirs = make_instance(make_account("beta"))
@@ -88,6 +101,7 @@ class MakeTests(KeyPages):
             {"networks": "203.0.113.7/24"},
             {"instance_ids": [str(theirs.pk)]},
             {"scopes": []},
+            {"scopes": ["everything"]},
             {"name": ""},
             {"life": "12"},
             {"way": ""},
@@ -97,8 +111,7 @@ class MakeTests(KeyPages):
         for wrong in wrongs:
             with self.subTest(wrong):
                 self.assertContains(self.add(**wrong), "errorlist")
-        with platform_context():
-            self.assertFalse(ApiKey.objects.exists())
+        self.assertFalse(count_of(ApiKey))
 
     def test_the_shown_line_works_as_it_stands(self) -> None:
         page = self.add(scopes=["agents:read"])
@@ -124,6 +137,7 @@ class ChangeTests(KeyPages):
             "scopes": ["members:write"],
             "mode": "test",
             "instance_ids": [str(self.bot.pk)],
+            "account": make_account("beta").pk,
         }
         self.client.post(self.page("accounts_apikey_change", key), form, secure=True)
         now = self.stored(key)
@@ -132,6 +146,7 @@ class ChangeTests(KeyPages):
         assert now.expires_at is not None
         self.assertEqual(now.expires_at.year, 2030)
         self.assertEqual((now.scopes, now.mode, now.instance_ids), (["chat"], "live", []))
+        self.assertEqual(now.account_id, self.account.pk)
 
     def test_a_successor_is_shown_once_and_the_old_key_works_on(self) -> None:
         key, old = make_key(self.account, scopes=["agents:read"])
@@ -155,20 +170,30 @@ class ChangeTests(KeyPages):
         for hours in ("-1", "100000", ""):
             page = self.client.post(rotate, form | {"overlap_hours": hours}, secure=True)
             self.assertContains(page, "errorlist")
-        with platform_context():
-            ApiKey.objects.update(revoked_at=timezone.now())
+        change_all(ApiKey, revoked_at=timezone.now())
         page = self.client.post(rotate, form | {"overlap_hours": "1"}, secure=True)
         self.assertContains(page, "This key has ended")
 
     def test_revoking_asks_once_more(self) -> None:
         key, text = make_key(self.account, name="shop")
         revoke = self.page("key-revoke", key)
+        self.assertContains(self.get(self.page("accounts_apikey_change", key)), "Revoke key")
 
         self.assertContains(self.get(revoke), "ends for good")
         self.assertIsNone(self.stored(key).revoked_at)
         self.client.post(revoke, secure=True)
         answer = async_to_sync(ApiClient(text).get)("/accounts/acme/me")
         self.assertEqual(answer.status, 401)
+
+    def test_revoking_in_the_list_ends_the_key_and_counts_it_once(self) -> None:
+        key, _ = make_key(self.account)
+        form = {"action": "revoke", "_selected_action": [str(key.pk)], "confirmed": "yes"}
+        self.client.post(KEYS, form, secure=True)
+        first = self.stored(key).revoked_at
+        self.client.post(KEYS, form, secure=True)
+
+        self.assertIsNotNone(first)
+        self.assertEqual(self.stored(key).revoked_at, first)
 
     def leaked(self, **form: Any) -> tuple[ApiKey, Any]:
         key, self.text = make_key(self.account, name="shop", scopes=["agents:read"])
@@ -218,8 +243,7 @@ class ChangeTests(KeyPages):
         self.replace(key, way="hand", person=owner.user.email)
 
         self.assertIsNotNone(self.stored(key).revoked_at)
-        with platform_context():
-            offered = ApiKey.objects.get(rotated_from=key.key_id)
+        offered = row_of(ApiKey, rotated_from=key.key_id)
         self.assertEqual((offered.taker, offered.revoked_at), (owner.user.email, None))
 
     def test_revoking_a_key_keeps_the_successor_that_staff_made(self) -> None:
@@ -288,8 +312,7 @@ class ListTests(KeyPages):
             "rotated": {"rotated_at": now, "expires_at": now + timedelta(hours=1)},
         }.items():
             key, _ = make_key(self.account, name=f"a key that is {name}")
-            with platform_context():
-                ApiKey.objects.filter(pk=key.pk).update(**fields)
+            change_row(key, **fields)
             with self.subTest(name):
                 self.assertContains(self.get(KEYS), f">{name}</span>")
         active = self.get(KEYS, state="active").content.decode()
@@ -335,9 +358,7 @@ class ListTests(KeyPages):
         for _ in range(2):
             make_key(self.account)
             self.get(KEYS)
-            with CaptureQueriesContext(connection) as counted:
-                self.get(KEYS)
-            costs.append(len(counted))
+            costs.append(queries_of(self.get, KEYS))
             for _ in range(30):
                 make_key(self.account)
         self.assertEqual(costs[0], costs[1])

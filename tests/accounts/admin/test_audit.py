@@ -18,6 +18,7 @@ from salient.actors import Actor, acting
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import ApiClient
 from tests.support.database.catalog import rows
+from tests.support.database.stored import row_of, rows_of
 from tests.support.factories import (
     make_account,
     make_budget,
@@ -28,14 +29,14 @@ from tests.support.factories import (
     make_membership,
     make_user,
 )
+from tests.support.fixtures import key_client
 from tests.support.people import make_root, opened
 
 LOG = reverse("admin:accounts_auditentry_changelist")
 
 
 def entries(**about: Any) -> list[AuditEntry]:
-    with platform_context():
-        return list(AuditEntry.objects.filter(**about).order_by("created_at", "id"))
+    return rows_of(AuditEntry, "created_at", "id", **about)
 
 
 def only(**about: Any) -> AuditEntry:
@@ -266,9 +267,8 @@ class WhoseDoingTests(TestCase):
         made = reverse("admin:agents_providerconnection_add")
         form = {"account": self.account.pk, "name": "own", "base_url": "https://m.example/v1"}
         self.client.post(made, form | {"key": "sk-canary-0123456789"}, secure=True)
-        with platform_context():
-            sealed = ProviderConnection.objects.get().secret
-            hashed = ApiKey.objects.get(pk=key.pk).secret_hash
+        sealed = row_of(ProviderConnection).secret
+        hashed = row_of(ApiKey, pk=key.pk).secret_hash
         recorded = str([entry.changes for entry in entries()])
 
         for secret in (sealed, hashed, "sk-canary-0123456789", self.root.password):
@@ -278,8 +278,7 @@ class WhoseDoingTests(TestCase):
 class ApiTests(TestCase):
     def setUp(self) -> None:
         self.account: Account = make_account("acme")
-        _, text = make_key(self.account)
-        self.api = ApiClient(text)
+        self.api = key_client(self.account)
 
     def read(self, **query: Any) -> Any:
         answer = async_to_sync(self.api.call)("GET", "/accounts/acme/audit", query=query)

@@ -13,7 +13,7 @@ from accounts.models import Invitation, MemberRole
 from accounts.tenancy.context import platform_context, tenant_context
 from tests.accounts.member_fixtures import PASSWORD, make_member
 from tests.support.factories import make_account, make_user
-from tests.support.people import make_auditor
+from tests.support.people import make_auditor, make_root
 
 
 def page(model: type[models.Model], name: str, *args: object) -> str:
@@ -43,7 +43,7 @@ class PermissionTests(TestCase):
         self.assertFalse(self.auditor.has_module_perms("accounts"))
 
     def test_other_peoples_rights_are_as_before(self) -> None:
-        staff, root = make_user(is_staff=True), make_user(is_staff=True, is_superuser=True)
+        staff, root = make_user(is_staff=True), make_root()
 
         self.assertFalse(staff.has_perm("accounts.view_user"))
         self.assertFalse(staff.has_module_perms("accounts"))
@@ -88,7 +88,7 @@ class AdminTests(TestCase):
     def test_what_is_posted_is_refused_and_changes_nothing(self) -> None:
         Group.objects.create(name="a row")
         root = RequestFactory().get("/")
-        root.user = make_user(is_staff=True, is_superuser=True)
+        root.user = make_root()
         for model, pages in admin.site._registry.items():
             with platform_context():
                 row = model._default_manager.first()
@@ -140,7 +140,7 @@ class AdminTests(TestCase):
             self.assertNotContains(answer, 'name="_save"')
 
     def test_staff_are_not_held_back(self) -> None:
-        root = make_user(is_staff=True, is_superuser=True)
+        root = make_root()
         self.browser.force_login(root)
         self.browser.post(page(Group, "add"), {"name": "made"}, secure=True)
 

@@ -19,7 +19,7 @@ from accounts.audit import csv_export
 from accounts.audit.csv_export import Export, Right, as_csv, cell, csv_pages
 from accounts.members import support_access
 from accounts.models import AuditEntry, User
-from accounts.tenancy.context import platform_context
+from tests.support.database.stored import as_platform
 from tests.support.factories import make_account, make_audit_entry
 from tests.support.people import make_root, opened
 
@@ -196,5 +196,4 @@ class PageTests(TestCase):
         self.assert_cut(rows, "the support access has ended")
 
     def end_accesses(self) -> None:
-        with platform_context():
-            support_access.end_all(self.boss)
+        as_platform(support_access.end_all, self.boss)

@@ -5,15 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from django.test import TestCase
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.limits.registry import LIMITS
 from accounts.models import AccountLimits, Budget
 from accounts.tenancy.context import platform_context
+from tests.support.database.reads import queries_of
 from tests.support.factories import make_account, make_budget, make_instance, make_limits, make_user
 from tests.support.people import make_root
 
@@ -84,12 +83,10 @@ class LimitPages(TestCase):
             self.assertContains(shown, ">the whole account</")
 
     def test_the_list_costs_the_same_for_one_and_for_many(self) -> None:
-        numbers = set()
+        numbers, listed = set(), reverse("admin:accounts_budget_changelist")
         for _ in range(3):
             make_budget(make_account(), agent_instance_id=None)
-            with CaptureQueriesContext(connection) as queries:
-                self.client.get(reverse("admin:accounts_budget_changelist"), secure=True)
-            numbers.add(len(queries))
+            numbers.add(queries_of(self.client.get, listed, secure=True))
         self.assertEqual(len(numbers), 1)
 
     def add(self, **form: Any) -> Any:

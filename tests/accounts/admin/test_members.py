@@ -8,8 +8,8 @@ from django.test import TestCase
 from django.urls import reverse
 
 from accounts.models import AuditEntry, Invitation, MemberRole, Membership, User
-from accounts.tenancy.context import platform_context
 from tests.accounts.member_fixtures import invitation_rows, make_member, roles_in
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_invitation, make_user
 from tests.support.people import make_root, opened
 
@@ -34,8 +34,7 @@ class RoleTests(MemberPages):
         member = make_member(self.account, MemberRole.VIEWER, "a@example.com")
         self.post("accounts_membership_change", member, role="owner")
         self.assertEqual(roles_in(self.account)["a@example.com"], "owner")
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="memberships", action="changed")
+        entry = row_of(AuditEntry, object_type="memberships", action="changed")
         self.assertEqual(
             (entry.actor, entry.changes["role"]), ("boss@example.com", ["viewer", "owner"])
         )
@@ -84,8 +83,7 @@ class RoleTests(MemberPages):
         opened(self.boss, self.account, reason="ticket 4711")
         self.post("accounts_membership_change", place, role="owner")
         self.assertEqual(roles_in(self.account)["colleague@example.com"], "owner")
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="memberships", action="changed")
+        entry = row_of(AuditEntry, object_type="memberships", action="changed")
         self.assertEqual((entry.actor, entry.reason), ("boss@example.com", "ticket 4711"))
 
 
@@ -125,8 +123,7 @@ class ReasonTests(InviteCase):
             self.assertIn(words, to_owners.body)
         self.assertNotIn("/invitations/", to_owners.body)
         self.assertEqual(invited.to, ["new@example.com"])
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="invitations")
+        entry = row_of(AuditEntry, object_type="invitations")
         self.assertEqual((entry.actor, entry.reason), ("boss@example.com", "ticket 4711"))
 
     def test_without_an_e_mail_to_the_owners_no_invitation_goes_out(self) -> None:
@@ -213,8 +210,7 @@ class InviteTests(InviteCase):
         page = reverse("admin:accounts_invitation_change", args=[offered.pk])
         self.assertContains(self.client.get(page, secure=True), "Withdraw")
         self.post("invitation-withdraw", offered)
-        with platform_context():
-            self.assertIsNotNone(Invitation.objects.get().revoked_at)
+        self.assertIsNotNone(row_of(Invitation).revoked_at)
         page_now = self.client.get(page, secure=True)
         self.assertNotContains(page_now, "Withdraw this")
         self.assertContains(page_now, "withdrawn")
@@ -229,5 +225,4 @@ class InviteTests(InviteCase):
             ("accounts_membership_delete", self.owner),
         ):
             self.assertEqual(self.post(name, row, role="viewer", post="yes").status_code, 403)
-        with platform_context():
-            self.assertEqual(Membership.objects.get().role, "owner")
+        self.assertEqual(row_of(Membership).role, "owner")

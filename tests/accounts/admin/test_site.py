@@ -21,6 +21,7 @@ from accounts.tenancy.context import current_context, platform_context
 from salient import database
 from tests.support.database.catalog import rows
 from tests.support.factories import make_user
+from tests.support.people import make_root
 
 PASSWORD = "correct-horse-battery"
 
@@ -41,13 +42,20 @@ def role() -> str:
 @override_settings(HTTPS=False, SECURE_SSL_REDIRECT=False)
 class AdminTests(TestCase):
     def setUp(self) -> None:
-        self.root = make_user(
-            "root@example.com", password=PASSWORD, is_staff=True, is_superuser=True
-        )
+        self.root = make_root(email="root@example.com", password=PASSWORD)
 
     def log_in(self, password: str = PASSWORD) -> Any:
         form = {"username": "root@example.com", "password": password, "next": "/admin/"}
         return self.client.post("/admin/login/", form)
+
+    def test_the_login_is_the_e_mail_address_in_any_case(self) -> None:
+        form = {"username": "Root@Example.com", "password": PASSWORD, "next": "/admin/"}
+        answer = self.client.post("/admin/login/", form)
+
+        self.assertRedirects(answer, "/admin/", fetch_redirect_response=False)
+
+    def test_the_form_asks_for_the_e_mail_address(self) -> None:
+        self.assertContains(self.client.get("/admin/login/"), "E-mail address")
 
     def test_a_password_is_hashed_before_any_context_is_opened(self) -> None:
         contexts: list[Any] = []

@@ -12,12 +12,13 @@ from accounts.members import staff_roles
 from accounts.members.staff_roles import StaffRole, role_of
 from accounts.models import User
 from tests.support.factories import make_account, make_user
+from tests.support.people import make_root
 
 
 @override_settings(SECURE_SSL_REDIRECT=False)
 class StaffPages(TestCase):
     def setUp(self) -> None:
-        self.owner = make_user("owner@example.com", is_staff=True, is_superuser=True)
+        self.owner = make_root(email="owner@example.com")
         self.person = make_user("ann@example.com")
         self.client.force_login(self.owner)
 

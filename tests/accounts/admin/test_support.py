@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.members import support_access
 from accounts.models import Account, AuditEntry, SupportAccess, User
 from accounts.tenancy.context import platform_context, tenant_context
+from tests.support.database.stored import count_of, row_of
 from tests.support.factories import make_account, make_user
 from tests.support.people import end_of, make_root, opened
 
@@ -133,8 +134,7 @@ class PageTests(TestCase):
         opened(self.root, self.account)
 
         self.assertIsNone(self.required(self.root, object_type="sessions", object_id="1"))
-        with platform_context():
-            self.assertEqual(AuditEntry.objects.filter(action="noted").count(), 1)
+        self.assertEqual(count_of(AuditEntry, action="noted"), 1)
 
     def test_who_may_not_gets_a_message(self) -> None:
         page = self.required(make_user(is_staff=True))
@@ -165,8 +165,7 @@ class PageTests(TestCase):
 
     def test_the_log_names_who_opened_it(self) -> None:
         self.ask()
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="support_accesses")
+        entry = row_of(AuditEntry, object_type="support_accesses")
 
         self.assertEqual((entry.actor_kind, entry.actor), ("staff", "boss@example.com"))
 

@@ -121,6 +121,22 @@ class PasswordTests(PeoplePages):
         self.assertTrue(self.again(made).check_password(NEW))
 
 
+class AddTests(PeoplePages):
+    def test_a_person_is_added_by_address_and_has_no_password_yet(self) -> None:
+        form = {"email": "new@example.com", "password1": PASSWORD, "password2": PASSWORD}
+        answer = self.post(ADD, **form)
+
+        user = User.objects.get(email="new@example.com")
+        self.assertEqual(answer.status_code, 302)
+        self.assertFalse(user.has_usable_password())
+        self.assertFalse(user.is_staff)
+
+    def test_an_address_that_is_taken_is_reported_at_the_form(self) -> None:
+        answer = self.post(ADD, email="BOSS@example.com")
+
+        self.assertContains(answer, "There is a user with this e-mail address.")
+
+
 class AddressTests(PeoplePages):
     def test_a_members_address_stays_and_the_form_says_why(self) -> None:
         shown = self.client.get(page("accounts_user_change", self.member), secure=True)

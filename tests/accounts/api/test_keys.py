@@ -13,13 +13,14 @@ from django.utils import timezone
 
 from accounts.keys import managed
 from accounts.keys.services import rotate_api_key
-from accounts.models import ApiKey, AuditEntry, KeyKind, KeyMode, MemberRole, Scope
+from accounts.models import ApiKey, AuditEntry, KeyKind, KeyMode, MemberRole, Membership, Scope
 from accounts.models.api_key import DEFAULT_SCOPES
-from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import as_platform, change_row, row_of, rows_of
 from tests.support.factories import make_account, make_instance, make_key
+from tests.support.fixtures import key_client
 from tests.support.people import make_root, opened
 
 KEYS = "/accounts/acme/keys"
@@ -36,12 +37,10 @@ class KeyApiCase(TestCase):
         self.admin = browser_of(make_member(self.acme, MemberRole.ADMIN, "a@example.com").user)
 
     def client_with(self, **wanted: Any) -> ApiClient:
-        return ApiClient(make_key(self.acme, **wanted)[1])
+        return key_client(self.acme, **wanted)
 
     def row(self, pk: str) -> ApiKey:
-        with platform_context():
-            found: ApiKey = ApiKey.objects.get(pk=pk)
-        return found
+        return row_of(ApiKey, pk=pk)
 
     async def stored(self, pk: str) -> ApiKey:
         return await sync_to_async(self.row)(pk)
@@ -130,13 +129,10 @@ class MakingTests(KeyApiCase):
 
     async def test_a_member_who_lost_the_role_a_moment_ago_makes_none(self) -> None:
         self.assertEqual((await self.admin.get(KEYS)).status, 200)
-        await sync_to_async(self.demote)()
+        member = await sync_to_async(row_of)(Membership, role=MemberRole.ADMIN)
+        await sync_to_async(change_row)(member, role=MemberRole.VIEWER)
 
         self.assertEqual(await self.refused(self.admin, scopes=["chat"]), (403, "forbidden"))
-
-    def demote(self) -> None:
-        with platform_context():
-            self.acme.memberships.filter(role=MemberRole.ADMIN).update(role=MemberRole.VIEWER)
 
     async def test_a_key_gives_no_more_time_and_no_other_networks_than_its_own(self) -> None:
         end = timezone.now() + timedelta(hours=1)
@@ -176,23 +172,14 @@ class MakingTests(KeyApiCase):
         theirs = (await self.owner.post(KEYS, {"name": "by owner"})).json()
 
         actors = await sync_to_async(self.actors)(mine["id"], theirs["id"])
-        self.assertEqual(
-            actors, [("key", str(self.maker.pk)), ("member", await sync_to_async(self.owner_id)())]
-        )
-        self.assertNotIn(mine["key"], await sync_to_async(self.log)())
-
-    def owner_id(self) -> str:
-        with platform_context():
-            return str(self.acme.memberships.get(role=MemberRole.OWNER).user_id)
+        owner = await sync_to_async(row_of)(Membership, role=MemberRole.OWNER)
+        self.assertEqual(actors, [("key", str(self.maker.pk)), ("member", str(owner.user_id))])
+        changes = [row.changes for row in await sync_to_async(rows_of)(AuditEntry)]
+        self.assertNotIn(mine["key"], str(changes))
 
     def actors(self, *ids: str) -> list[tuple[str, str]]:
-        with platform_context():
-            rows = AuditEntry.objects.filter(object_id__in=ids, action="created")
-            return list(rows.order_by("created_at").values_list("actor_kind", "actor_id"))
-
-    def log(self) -> str:
-        with platform_context():
-            return str(list(AuditEntry.objects.values_list("changes", flat=True)))
+        rows = rows_of(AuditEntry, "created_at", object_id__in=ids, action="created")
+        return [(row.actor_kind, row.actor_id) for row in rows]
 
 
 class EndingTests(KeyApiCase):
@@ -225,13 +212,9 @@ class EndingTests(KeyApiCase):
 
     async def test_a_key_that_was_revoked_a_moment_ago_leaves_none_behind(self) -> None:
         self.assertEqual((await self.api.get(KEYS)).status, 200)
-        await sync_to_async(self.revoke_at_the_database)()
+        await sync_to_async(change_row)(self.maker, revoked_at=timezone.now())
 
         self.assertEqual(await self.refused(self.api), (401, "unauthenticated"))
-
-    def revoke_at_the_database(self) -> None:
-        with platform_context():
-            ApiKey.objects.filter(pk=self.maker.pk).update(revoked_at=timezone.now())
 
     async def test_rotating_another_key_makes_a_successor_with_its_rights(self) -> None:
         old, text = await sync_to_async(make_key)(
@@ -283,9 +266,8 @@ class EndingTests(KeyApiCase):
     def shown_key(self) -> ApiKey:
         key, _ = make_key(self.acme, scopes=["chat"])
         access = opened(make_root(), self.acme)
-        with platform_context():
-            key.bind_to(access)
-            key.save(update_fields=["support_access_id", "expires_at"])
+        as_platform(key.bind_to, access)
+        as_platform(key.save, update_fields=["support_access_id", "expires_at"])
         return key
 
 

@@ -14,10 +14,11 @@ from django.test import Client, TestCase
 from accounts.limits import budgets, quotas
 from accounts.limits.registry import LIMITS
 from accounts.models import AccountLimits, AuditEntry, Budget, KeyMode, MemberRole
-from accounts.tenancy.context import platform_context
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import row_of, rows_of
 from tests.support.factories import make_account, make_budget, make_instance, make_key
+from tests.support.fixtures import key_client
 from tests.support.people import make_root
 
 LIMIT_PATH, BUDGETS = "/accounts/acme/limits", "/accounts/acme/budgets"
@@ -43,9 +44,8 @@ class LimitCase(TestCase):
         quotas.set_limits(self.acme, **limits)
 
     def logged(self, table: str) -> list[tuple[str, str, Any]]:
-        with platform_context():
-            rows = AuditEntry.objects.filter(object_type=table).order_by("created_at")
-            return list(rows.values_list("actor_kind", "actor_id", "changes"))
+        rows = rows_of(AuditEntry, "created_at", object_type=table)
+        return [(row.actor_kind, row.actor_id, row.changes) for row in rows]
 
 
 class OwnLimitTests(LimitCase):
@@ -98,8 +98,7 @@ class OwnLimitTests(LimitCase):
         browser.force_login(make_root())
         page = f"/admin/accounts/accountlimits/{self.acme.pk}/change/"
         self.assertContains(browser.get(page, secure=True), "requests a minute: 2,000")
-        with platform_context():
-            row = AccountLimits.objects.get(account=self.acme)
+        row = row_of(AccountLimits, account=self.acme)
         shown = {name: getattr(row, name) for name in LIMITS}
         form = {name: str(value) for name, value in shown.items() if value is not None}
         self.assertEqual(browser.post(page, form | changed, secure=True).status_code, 302)
@@ -116,8 +115,7 @@ class OwnLimitTests(LimitCase):
 
     async def test_a_key_for_tests_or_single_agents_changes_nothing(self) -> None:
         for wanted in ({"mode": KeyMode.TEST}, {"instance_ids": [self.bot.pk]}):
-            _, text = await sync_to_async(make_key)(self.acme, **wanted)
-            client = ApiClient(text)
+            client = await sync_to_async(key_client)(self.acme, **wanted)
             self.assertEqual((await client.get(LIMIT_PATH)).status, 200)
             self.assertEqual(
                 (await self.patch(LIMIT_PATH, {"message_bytes": 9}, client)).status, 403

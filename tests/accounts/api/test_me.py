@@ -13,7 +13,7 @@ ME = "/accounts/acme/me"
 
 class MeTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.second = make_instance(self.account, "second")
 
     async def test_tells_a_key_what_it_may_do(self) -> None:

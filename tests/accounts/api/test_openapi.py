@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections import Counter
 from http import HTTPStatus
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.test import SimpleTestCase, TestCase
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -92,13 +95,7 @@ class DocumentTests(SimpleTestCase):
         )
         self.assertEqual(
             [*chat["responses"]["200"]["headers"]],
-            [
-                "X-Request-Id",
-                "RateLimit",
-                "RateLimit-Policy",
-                "Location",
-                "Idempotency-Replayed",
-            ],
+            ["X-Request-Id", "RateLimit", "RateLimit-Policy", "Location", "Idempotency-Replayed"],
         )
         shared = chat["responses"]["422"]["$ref"].rpartition("/")[2]
         self.assertEqual(shared, "422.idempotency_key_reused")
@@ -116,9 +113,6 @@ class DocumentTests(SimpleTestCase):
 
 
 class ServedTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_everybody_may_read_the_whole_document_and_keep_it(self) -> None:
         answer = await ApiClient().get(HERE)
         again = await ApiClient(headers={"if-none-match": answer.headers["etag"]}).get(HERE)
@@ -246,3 +240,33 @@ class DeclaredAnswersTests(SimpleTestCase):
 
         self.assertEqual(len(faults), 1)
         self.assertIn("X-Request-Id", faults[0])
+
+
+VIEWER = settings.BASE_DIR / "static/vendor/swagger-ui-dist"
+
+
+class ReferenceTests(SimpleTestCase):
+    def test_it_shows_the_whole_document(self) -> None:
+        answer = self.client.get("/docs/", secure=True)
+
+        self.assertEqual(answer.status_code, HTTPStatus.OK)
+        self.assertContains(answer, 'data-document="/openapi.json"')
+
+    def test_everything_comes_from_this_server(self) -> None:
+        answer = self.client.get("/docs/", secure=True)
+
+        linked = re.findall(r'(?:src|href)="([^"]+)"', answer.content.decode())
+        files = [link.removeprefix("/static/") for link in linked if link != "/openapi.json"]
+        self.assertEqual(len(files), 6)
+        self.assertEqual([name for name in files if finders.find(name) is None], [])
+        policy = answer["Content-Security-Policy"]
+        self.assertIn("script-src 'self'", policy)
+        self.assertNotIn("unsafe", policy)
+
+    def test_the_viewer_has_its_licence_and_version(self) -> None:
+        self.assertIn("Apache License", (VIEWER / "LICENSE").read_text())
+        self.assertRegex(
+            (VIEWER / "README").read_text(), r"^swagger-ui-dist \d+\.\d+\.\d+, Apache-2.0"
+        )
+        for name in ("swagger-ui-bundle.js", "swagger-ui.css"):
+            self.assertNotIn(b"sourceMappingURL=swagger", (VIEWER / name).read_bytes())

@@ -32,6 +32,7 @@ from salient.actors import Actor, acting
 from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.models import Profile
 from tests.support.database.catalog import rows
+from tests.support.database.stored import as_platform, rows_of
 from tests.support.database.tenant_rows import make_tenant
 from tests.support.factories import (
     make_account,
@@ -64,8 +65,7 @@ def entries(account: Account | None = None, **where: Any) -> list[AuditEntry]:
     """All entries of the account, oldest first."""
     if account is not None:
         where["account_id"] = account.pk
-    with platform_context():
-        return list(AuditEntry.objects.filter(**where).order_by("created_at", "id"))
+    return rows_of(AuditEntry, "created_at", "id", **where)
 
 
 def write(model: Any, pk: Any, **values: Any) -> None:
@@ -151,14 +151,12 @@ class RecordingTests(TestCase):
         self.assertEqual(entry.action, "changed")
         self.assertEqual((entry.object, entry.object_id), ("acme", str(self.account.pk)))
         self.assertEqual(
-            entry.changes,
-            {"status": ["active", "suspended"], "name": ["Acme", "Acme Corporation"]},
+            entry.changes, {"status": ["active", "suspended"], "name": ["Acme", "Acme Corporation"]}
         )
 
     def test_creating_and_deleting_are_recorded_too(self) -> None:
         budget = make_budget(self.account, limit=10)
-        with platform_context():
-            budget.delete()
+        as_platform(budget.delete)
         made, deleted = entries(self.account, object_type="budgets")
         self.assertEqual((made.action, deleted.action), ("created", "deleted"))
         self.assertEqual(made.changes["period"], [None, "month"])
@@ -233,8 +231,7 @@ class RecordingTests(TestCase):
     def test_a_membership_is_named_by_its_person_and_role(self) -> None:
         member = make_membership(self.account, make_user("ann@example.com"), role="member")
         write(Membership, member.pk, role="owner")
-        with platform_context():
-            member.delete()
+        as_platform(member.delete)
         self.assertEqual(
             [(each.action, each.object) for each in entries(object_type="memberships")],
             [
@@ -290,8 +287,7 @@ class NothingSecretTests(TestCase):
         write(ApiKey, key.pk, secret_hash="b" * 64)
         write(Invitation, guest.pk, token_hash="c" * 64, role="admin")
         write(ProviderConnection, link.pk, secret="enc:new-secret")
-        with platform_context():
-            link.delete()
+        as_platform(link.delete)
         hashes += [user.password, "b" * 64, "c" * 64, "enc:new-secret"]
 
         log = "\n".join(line for (line,) in rows("SELECT t::text FROM audit_log t"))
@@ -343,8 +339,7 @@ class ProfileTests(TestCase):
         self.assertNotIn("canary", text.lower())
 
     def test_writing_the_same_again_leaves_no_entry(self) -> None:
-        with platform_context():
-            self.profile.save()
+        as_platform(self.profile.save)
         self.assertEqual(len(self.log()), 1)
 
 

@@ -21,6 +21,7 @@ from accounts.auth.attempts import Allowance, AttemptRate, TooManyAttempts
 from accounts.auth.hashing import HashingBusy
 from salient.database import give_back
 from tests.support.factories import make_user
+from tests.support.people import make_root
 
 PASSWORD = "correct-horse-battery"
 PAGES = ("/login/", "/admin/login/")
@@ -139,7 +140,7 @@ class LogInTests(TestCase):
         self.assertNotIn("example", subjects)
 
     def test_a_mailbox_is_not_flooded_by_links(self) -> None:
-        boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        boss = make_root(email="boss@example.com")
         self.client.force_login(boss)
         ann = type(boss).objects.get(email="ann@example.com")
         with self.captureOnCommitCallbacks(execute=True):

@@ -13,14 +13,14 @@ from django.utils import timezone
 
 from accounts.auth import key_text, visitor_tokens
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, MemberRole, Scope
-from accounts.tenancy.context import platform_context
 from agents.api import decorators
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_account, make_instance, make_key
-from tests.support.fixtures import AgentFixtures, counts, stored
+from tests.support.database.stored import change_row, row_of, rows_of
+from tests.support.factories import make_account, make_instance
+from tests.support.fixtures import AgentFixtures, counts, key_client, stored
 
 SHOP = "https://shop.example"
 # A well-formed key that nobody has.
@@ -34,22 +34,19 @@ def looks(answer: Answer) -> tuple[int, dict[str, str], bytes]:
 
 class KeyFixtures(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.beta = make_account("beta")
         self.theirs = make_instance(self.beta, "bot")
         self.second = make_instance(self.account, "second")
 
     async def key(self, **fields: Any) -> ApiClient:
-        _, secret = await sync_to_async(make_key)(self.account, **fields)
-        return ApiClient(secret)
+        return await sync_to_async(key_client)(self.account, **fields)
+
+    async def row(self, client: ApiClient) -> ApiKey:
+        return await sync_to_async(row_of)(ApiKey, key_id=key_text.key_id_of(client.key or ""))
 
     async def change(self, client: ApiClient, **fields: Any) -> None:
-        def update() -> None:
-            with platform_context():
-                key_id = key_text.key_id_of(client.key or "")
-                ApiKey.objects.filter(key_id=key_id).update(**fields)
-
-        await sync_to_async(update)()
+        await sync_to_async(change_row)(await self.row(client), **fields)
         clear_caches()
 
     async def chat(self, client: ApiClient, path: str = "", **headers: str) -> Answer:
@@ -265,7 +262,7 @@ class PublishableKeyTests(KeyFixtures):
         }
         return await self.key(**values | fields)
 
-    async def start(self, client: ApiClient, instance: str = "bot", **headers: str) -> Answer:
+    async def begin(self, client: ApiClient, instance: str = "bot", **headers: str) -> Answer:
         path = self.path("visitors", instance=instance)
         return await client.post(path, {}, headers={"origin": SHOP} | headers)
 
@@ -273,8 +270,8 @@ class PublishableKeyTests(KeyFixtures):
         client = await self.page()
 
         self.assertTrue((client.key or "").startswith("sal_pk_"))
-        self.assertEqual((await self.start(client)).status, 201)
-        self.assertEqual((await self.start(client, "second")).status, 404)
+        self.assertEqual((await self.begin(client)).status, 201)
+        self.assertEqual((await self.begin(client, "second")).status, 404)
 
     async def test_only_from_pages_of_its_origins(self) -> None:
         client = await self.page()
@@ -283,7 +280,7 @@ class PublishableKeyTests(KeyFixtures):
             *("https://shop.example:8443", "https://SHOP.example", "https://shop.example/"),
         ):
             with self.subTest(origin):
-                answer = await self.start(client, origin=origin)
+                answer = await self.begin(client, origin=origin)
                 self.assertEqual(
                     (answer.status, answer.json()["code"]), (403, "origin_not_allowed")
                 )
@@ -353,18 +350,14 @@ class HeaderTests(KeyFixtures):
 
 class LastUsedTests(KeyFixtures):
     async def test_is_written_once_a_minute(self) -> None:
-        def last_used() -> Any:
-            with platform_context():
-                return ApiKey.objects.get(key_id=key_text.key_id_of(self.secret)).last_used_at
-
         await self.chat(self.api)
-        first = await sync_to_async(last_used)()
+        first: Any = (await self.row(self.api)).last_used_at
         clear_caches()
         await self.chat(self.api)
-        self.assertEqual(await sync_to_async(last_used)(), first)
+        self.assertEqual((await self.row(self.api)).last_used_at, first)
         await self.change(self.api, last_used_at=first - timedelta(seconds=61))
         await self.chat(self.api)
-        self.assertGreater(await sync_to_async(last_used)(), first)
+        self.assertGreater((await self.row(self.api)).last_used_at, first)
 
 
 class SecrecyTests(KeyFixtures):
@@ -377,12 +370,9 @@ class SecrecyTests(KeyFixtures):
             rotated = await self.api.post("/accounts/acme/keys/rotate", {})
             await self.chat(self.api)
         new = rotated.json()["key"]
+        rows = [vars(row) for row in await sync_to_async(rows_of)(ApiKey)]
 
-        def rows() -> str:
-            with platform_context():
-                return str(list(ApiKey.objects.values()))
-
-        written = "\n".join(logs.output) + await sync_to_async(rows)() + str(me.body)
+        written = "\n".join([*logs.output, str(rows), str(me.body)])
         written += str(refused.body) + str(broken.body)
         self.assertIn("broken", written)
         for secret in (self.secret, new, UNKNOWN):

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from accounts.auth import bearer, key_text, visitor_tokens
 from accounts.models import ApiKey
-from accounts.tenancy.context import platform_context
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import change_all
 from tests.support.factories import make_account, make_instance, make_key
 
 HERE, THERE = "203.0.113.7", "198.51.100.9"
@@ -91,8 +91,7 @@ class FailureTests(TestCase):
         self.assertEqual([each.status for each in answers], [401, 401, 401, 429])
 
     def test_what_was_right_once_does_not_count(self) -> None:
-        with platform_context():
-            ApiKey.objects.update(revoked_at=timezone.now() - timedelta(seconds=1))
+        change_all(ApiKey, revoked_at=timezone.now() - timedelta(seconds=1))
         answers = [self.call(self.text) for _ in range(6)]
 
         self.assertEqual({each.status for each in answers}, {HTTPStatus.UNAUTHORIZED})
@@ -104,8 +103,7 @@ class FailureTests(TestCase):
         text = visitor_tokens.write_token(
             visitor_tokens.new_token(self.key.key_id, bot.pk, seconds=60)
         )
-        with platform_context():
-            ApiKey.objects.update(revoked_at=timezone.now() - timedelta(seconds=1))
+        change_all(ApiKey, revoked_at=timezone.now() - timedelta(seconds=1))
         answers = [self.call(text) for _ in range(6)]
 
         self.assertEqual({each.status for each in answers}, {HTTPStatus.UNAUTHORIZED})

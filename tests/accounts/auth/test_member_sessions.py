@@ -16,7 +16,9 @@ from accounts.tenancy.context import platform_context
 from salient.ttl import CACHE_TTL, clear_caches
 from tests.accounts.member_fixtures import browser_of, log_in, make_member
 from tests.support.api_client import ApiClient
-from tests.support.factories import make_account, make_instance, make_key, make_user
+from tests.support.database.stored import change_all
+from tests.support.factories import make_account, make_instance, make_key
+from tests.support.people import make_root
 
 AGENTS = "/accounts/acme/agents"
 
@@ -90,14 +92,10 @@ class MemberCallerTests(TestCase):
 
     async def test_a_demoted_member_loses_the_scopes(self) -> None:
         self.assertEqual((await self.browser.get("/accounts/acme/members")).status, 200)
-        await sync_to_async(self.demote)()
+        await sync_to_async(change_all)(Membership, role=MemberRole.VIEWER)
         clear_caches()
 
         self.assertEqual((await self.browser.get("/accounts/acme/members")).status, 403)
-
-    def demote(self) -> None:
-        with platform_context():
-            Membership.objects.update(role=MemberRole.VIEWER)
 
     async def test_nothing_is_believed_for_longer_than_five_seconds(self) -> None:
         self.assertEqual(CACHE_TTL, 5)
@@ -129,7 +127,7 @@ class MemberCallerTests(TestCase):
             self.assertEqual(await self.status(stranger), 401)
 
     async def test_staff_without_a_place_in_the_account_are_nobody_there(self) -> None:
-        staff = await sync_to_async(make_user)(is_staff=True, is_superuser=True)
+        staff = await sync_to_async(make_root)()
 
         self.assertEqual(await self.status(await sync_to_async(browser_of)(staff)), 401)
 

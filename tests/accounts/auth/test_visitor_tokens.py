@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from accounts.auth import key_text, visitor_tokens
 from accounts.keys.services import rotate_api_key
-from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope
-from accounts.tenancy.context import platform_context
+from accounts.models import ApiKey, KeyKind, KeyMode, Scope
 from agents.models import AgentInstance
 from salient.api.problems import Unauthenticated
 from salient.ttl import clear_caches
-from sessions_app.models import Session
+from sessions_app.models import LLMRequest, Message, Session
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import change_row, row_of, rows_of
 from tests.support.factories import make_account, make_instance, make_key, write_config
 from tests.support.fixtures import SCRIPTED, AgentFixtures, counts, stored
 
@@ -116,7 +116,7 @@ def make_uuid() -> Any:
 
 class VisitorFixtures(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.second = make_instance(self.account, "second")
         self.page_key, page = make_key(
             self.account,
@@ -143,11 +143,7 @@ class VisitorFixtures(AgentFixtures, TestCase):
         return (await who.post(path, {"message": "hello"})).status
 
     async def change_key(self, **fields: Any) -> None:
-        def update() -> None:
-            with platform_context():
-                ApiKey.objects.filter(pk=self.page_key.pk).update(**fields)
-
-        await sync_to_async(update)()
+        await sync_to_async(change_row)(self.page_key, **fields)
         clear_caches()
 
 
@@ -175,10 +171,7 @@ class EmbedTests(VisitorFixtures):
         self.assertEqual(answer.status, 400)
 
     async def test_a_stolen_token_works_nowhere_else(self) -> None:
-        def another_account() -> None:
-            make_instance(make_account("beta"), "bot")
-
-        await sync_to_async(another_account)()
+        await sync_to_async(make_instance)(await sync_to_async(make_account)("beta"), "bot")
         thief = await self.start()
         say = {"message": "x"}
         agent = await thief.post(self.path("chat", instance="nobody"), say)
@@ -243,11 +236,7 @@ class EmbedTests(VisitorFixtures):
 
     async def test_a_suspended_account_has_no_visitors(self) -> None:
         visitor = await self.start()
-
-        def suspend() -> None:
-            Account.objects.filter(pk=self.account.pk).update(status="suspended")
-
-        await sync_to_async(suspend)()
+        await sync_to_async(change_row)(self.account, status="suspended")
         clear_caches()
         self.assertEqual(await self.status(visitor), 403)
 
@@ -304,11 +293,7 @@ class EndUserTests(VisitorFixtures):
     async def test_the_account_finds_its_own_name_for_them(self) -> None:
         await self.ask(await self.end_user())
 
-        def session() -> Session:
-            with platform_context():
-                return Session.objects.get()
-
-        row = await sync_to_async(session)()
+        row = await sync_to_async(row_of)(Session)
         self.assertEqual((row.end_user, row.is_anonymous), ("customer-42", False))
 
     async def test_sessions_of_others_are_the_same_404(self) -> None:
@@ -390,13 +375,12 @@ class TokenSecrecyTests(VisitorFixtures):
         await self.ask(visitor)
         token = visitor_tokens.read_token(visitor.key or "")
 
-        def rows() -> str:
-            with platform_context():
-                return str([list(Session.objects.values()), list(ApiKey.objects.values())])
-
-        written = await sync_to_async(rows)()
-        messages, requests = await sync_to_async(stored)()
-        written += str([row.__dict__ for row in [*messages, *requests]])
+        rows = [
+            vars(row)
+            for model in (Session, ApiKey, Message, LLMRequest)
+            for row in await sync_to_async(rows_of)(model)
+        ]
+        written = str(rows)
         self.assertIn(token.session_key or "?", written)
         self.assertNotIn(token.visitor, written + repr(token))
         self.assertNotIn((visitor.key or "")[-30:], written)

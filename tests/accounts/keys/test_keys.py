@@ -17,6 +17,7 @@ from accounts.tenancy.context import platform_context
 from salient.api.problems import NotFound
 from salient.ttl import clear_caches
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_instance, make_key
 from tests.support.fixtures import AgentFixtures
 
@@ -136,8 +137,7 @@ class RotationTests(TestCase):
         self.bot = make_instance(self.account)
 
     def row(self, key: ApiKey) -> ApiKey:
-        with platform_context():
-            return ApiKey.objects.get(pk=key.pk)
+        return row_of(ApiKey, pk=key.pk)
 
     def test_the_successor_has_the_same_rights_and_as_long_a_life(self) -> None:
         key, _ = make_key(
@@ -202,9 +202,6 @@ class SelfRotationTests(AgentFixtures, TestCase):
     """`POST /accounts/{account}/keys/rotate`."""
 
     path_of_rotation = "/accounts/acme/keys/rotate"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     async def test_a_key_rotates_itself_and_gets_the_new_text_once(self) -> None:
         answer = await self.api.post(self.path_of_rotation, {})

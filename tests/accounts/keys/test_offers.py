@@ -16,16 +16,24 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.members import support_access
-from accounts.models import ApiKey, AuditEntry, MemberRole, Membership, Scope, User
+from accounts.models import ApiKey, AuditEntry, MemberRole, Scope, User
 from accounts.models.api_key import LASTING
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.suspensions import resume, suspend
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import PASSWORD, make_member
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import (
+    as_platform,
+    change_all,
+    change_row,
+    count_of,
+    row_of,
+    rows_of,
+)
 from tests.support.factories import make_invitation, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
-from tests.support.people import end_of, opened
+from tests.support.people import end_of, make_root, opened
 
 READING = ["chat", "history:read", "visitors:write"]
 FREE = [
@@ -46,8 +54,7 @@ class ShownTests(KeyPages):
         return opened(self.boss, self.account, reason="ticket 4711", **options)
 
     def end(self, access: Any) -> None:
-        with platform_context():
-            support_access.end_access(access)
+        as_platform(support_access.end_access, access)
 
     def shown(self, **form: Any) -> tuple[ApiKey, str]:
         page = self.add(scopes=["chat"], **form)
@@ -65,8 +72,7 @@ class ShownTests(KeyPages):
                     self.assertTemplateUsed(page, "admin/support/reason.html")
                     self.assertContains(page, scope)
                     self.assertContains(page, "hand it over")
-        with platform_context():
-            self.assertFalse(ApiKey.objects.exists())
+        self.assertFalse(count_of(ApiKey))
 
     def test_one_that_reads_none_is_shown_as_it_is(self) -> None:
         for scope in (*FREE, "audit:read"):
@@ -107,7 +113,7 @@ class ShownTests(KeyPages):
         self.assertEqual(status_of(text), 401)
 
     def test_who_is_no_longer_staff_has_no_key_any_more(self) -> None:
-        helper = make_user("helper@example.com", is_staff=True, is_superuser=True)
+        helper = make_root(email="helper@example.com")
         opened(helper, self.account)
         self.client.force_login(helper)
         _, text = self.shown()
@@ -147,7 +153,7 @@ class ShownTests(KeyPages):
         access = self.access(minutes=15)
         key, _ = self.shown()
         form = {"name": "new", "expires_at_0": "2099-01-01", "expires_at_1": "00:00"}
-        other = make_user(is_staff=True, is_superuser=True)
+        other = make_root()
         for user in (self.boss, other):
             self.client.force_login(user)
             page = self.page("accounts_apikey_change", key)
@@ -163,8 +169,7 @@ class ShownTests(KeyPages):
         for way in ({"way": "show", "overlap_hours": 1}, {"way": "hand"}):
             page = self.client.post(self.page("key-rotate", key), way, secure=True)
             self.assertContains(page, "errorlist")
-        with platform_context():
-            self.assertEqual(ApiKey.objects.count(), 1)
+        self.assertEqual(count_of(ApiKey), 1)
 
     def test_a_token_that_it_mints_ends_with_it(self) -> None:
         access = self.access()
@@ -174,8 +179,7 @@ class ShownTests(KeyPages):
         )
         token, history = minted.json()["token"], "/accounts/acme/agents/bot/sessions"
         self.assertEqual(status_of(token, history), 200)
-        with platform_context():
-            ApiKey.objects.update(expires_at=timezone.now())
+        change_all(ApiKey, expires_at=timezone.now())
         end_of(access, timezone.now())
         self.assertEqual(status_of(token, history), 401)
 
@@ -191,14 +195,13 @@ class ShownTests(KeyPages):
     def test_its_making_is_in_the_accounts_log_with_the_reason(self) -> None:
         self.access()
         key, _ = self.shown()
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="api_keys", object_id=str(key.pk))
+        entry = row_of(AuditEntry, object_type="api_keys", object_id=str(key.pk))
 
         self.assertEqual((entry.account_id, entry.action), (self.account.pk, "created"))
         self.assertEqual((entry.actor, entry.reason), ("boss@example.com", "ticket 4711"))
 
     def test_another_persons_access_is_none(self) -> None:
-        opened(make_user(is_staff=True, is_superuser=True), self.account)
+        opened(make_root(), self.account)
         page = self.add(scopes=["chat"])
         self.assertTemplateUsed(page, "admin/support/reason.html")
 
@@ -320,8 +323,7 @@ class TakingTests(HandoverCase):
         self.open(link)
         hashed = self.only().offer_hash
         self.take()
-        with platform_context():
-            made, taken = AuditEntry.objects.filter(object_type="api_keys").order_by("created_at")
+        made, taken = rows_of(AuditEntry, "created_at", object_type="api_keys")
         self.assertEqual((made.actor_kind, made.actor), ("staff", "boss@example.com"))
         self.assertEqual((taken.actor_kind, taken.actor), ("member", "owner@example.com"))
         self.assertEqual(made.changes["taker"], [None, "owner@example.com"])
@@ -344,8 +346,7 @@ class TakingTests(HandoverCase):
         self.offer()
         self.log_in(self.owner.user)
         self.open(self.link())
-        with platform_context():
-            Membership.objects.filter(pk=self.owner.pk).update(role="member")
+        change_row(self.owner, role="member")
         self.assertEqual(self.take().status_code, 403)
         self.assertTrue(self.only().is_waiting)
 
@@ -364,8 +365,7 @@ class TakingTests(HandoverCase):
         self.offer()
         link = self.link()
         self.open(link)
-        with platform_context():
-            ApiKey.objects.update(offer_expires_at=timezone.now())
+        change_all(ApiKey, offer_expires_at=timezone.now())
         self.assertEqual((self.open(link).status_code, self.take().status_code), (404, 404))
         with platform_context():
             later = timezone.now() + timedelta(days=1)
@@ -405,12 +405,10 @@ class TakingTests(HandoverCase):
             self.client.post(self.page("key-rotate", key), form, secure=True)
         self.log_in(self.owner.user)
         self.open(self.link())
-        with platform_context():
-            suspend(key, "Ticket 4711")
+        as_platform(suspend, key, "Ticket 4711")
         self.assertEqual(self.take(overlap_hours="2").status_code, 404)
-        with platform_context():
-            self.assertFalse(ApiKey.objects.filter(rotated_from=key.key_id, offer_hash="").exists())
-            resume(key)
+        self.assertFalse(count_of(ApiKey, rotated_from=key.key_id, offer_hash=""))
+        as_platform(resume, key)
         self.open(self.link())
         self.assertEqual(status_of(text_in(self.take(overlap_hours="2"))), 200)
         self.assertIsNotNone(self.stored(key).rotated_at)

@@ -17,12 +17,13 @@ from accounts.limits import call_rates, quotas
 from accounts.limits.quotas import RateLimited
 from accounts.limits.registry import CALL_RATES, Rates
 from accounts.models import KeyKind, MemberRole, RateState, Scope
-from accounts.tenancy.context import platform_context
 from salient.api.openapi.routes import api_operations
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import rows_of
 from tests.support.factories import make_account, make_instance, make_key
+from tests.support.fixtures import key_client
 
 count_call = async_to_sync(call_rates.count_call)
 SITE = "https://shop.example"
@@ -46,8 +47,7 @@ class CallCase(TestCase):
     def setUp(self) -> None:
         self.acme = make_account("acme")
         self.bot = make_instance(self.acme, "bot")
-        _, text = make_key(self.acme)
-        self.key = ApiClient(text)
+        self.key = key_client(self.acme)
 
     def post(self, client: ApiClient, path: str, body: Any = None) -> Answer:
         raw = json.dumps(body or {}).encode()
@@ -62,8 +62,7 @@ class CallCase(TestCase):
         return ApiClient(visitor_tokens.write_token(token))
 
     def states(self) -> list[str]:
-        with platform_context():
-            return list(RateState.objects.values_list("subject", flat=True))
+        return [row.subject for row in rows_of(RateState)]
 
 
 class KindTests(CallCase):

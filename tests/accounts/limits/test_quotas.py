@@ -16,20 +16,15 @@ from accounts.limits import alerts, budgets, quotas
 from accounts.limits.periods import next_start, start_of
 from accounts.limits.quotas import BudgetExceeded, Caps, Settlement, TooManyTurns
 from accounts.limits.status import limit_status
-from accounts.models import (
-    AccountLimits,
-    Budget,
-    BudgetPeriod,
-    MemberRole,
-    Membership,
-    RateState,
-)
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.models import AccountLimits, Budget, BudgetPeriod, MemberRole, RateState
+from accounts.tenancy.context import tenant_context
 from salient.formatting import utc
+from tests.support.database.stored import count_of, refresh, row_of, rows_of
 from tests.support.factories import (
     make_account,
     make_instance,
     make_llm_request,
+    make_membership,
     make_session,
     make_user,
 )
@@ -70,17 +65,14 @@ class LimitsCase(TestCase):
         return error.exception.members
 
     def amounts(self, budget: Budget) -> tuple[Decimal, Decimal]:
-        with platform_context():
-            budget.refresh_from_db()
+        refresh(budget)
         return budget.spent, budget.reserved
 
     def running(self) -> int:
-        with platform_context():
-            return AccountLimits.objects.get(account_id=self.account.pk).running
+        return row_of(AccountLimits, account_id=self.account.pk).running
 
     def rates(self) -> list[Any]:
-        with platform_context():
-            return list(RateState.objects.order_by("subject").values_list("subject", "arrival"))
+        return [(row.subject, row.arrival) for row in rows_of(RateState, "subject")]
 
 
 class BudgetTests(LimitsCase):
@@ -267,8 +259,7 @@ class SetBudgetTests(LimitsCase):
         for name, wrong in cases.items():
             with self.subTest(name), self.assertRaises(ValidationError):
                 budgets.set_budget(self.account, **right | wrong)
-        with platform_context():
-            self.assertEqual(Budget.objects.count(), 0)
+        self.assertEqual(count_of(Budget), 0)
 
     def test_a_removed_budget_limits_nothing(self) -> None:
         self.budget("0")
@@ -301,8 +292,7 @@ class PlaceTests(LimitsCase):
         self.assertEqual(self.running(), 0)
 
     def test_the_accounts_row_is_made_when_it_is_needed(self) -> None:
-        with platform_context():
-            self.assertFalse(AccountLimits.objects.exists())
+        self.assertFalse(count_of(AccountLimits))
         self.reserve("0")
         self.assertEqual(self.running(), 1)
 
@@ -344,14 +334,8 @@ class AlertTests(LimitsCase):
     def setUp(self) -> None:
         super().setUp()
         for email, role in (("own@example.com", "owner"), ("adm@example.com", "admin")):
-            self.join(email, role)
-        self.join("member@example.com", "member")
-
-    def join(self, email: str, role: str) -> None:
-        with platform_context():
-            Membership.objects.create(
-                account=self.account, user=make_user(email), role=MemberRole(role)
-            )
+            make_membership(self.account, make_user(email), role=MemberRole(role))
+        make_membership(self.account, make_user("member@example.com"))
 
     def spend(self, cost: str, at: datetime | None = None) -> list[int]:
         at = at or self.now

@@ -14,6 +14,7 @@ from accounts.models.audit import AuditEntry
 from accounts.tenancy.context import platform_context
 from salient.formatting import moment
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import rows_of
 from tests.support.factories import make_account
 
 
@@ -58,8 +59,7 @@ class CreateKeyTests(TestCase):
         self.account = make_account("acme")
 
     def stored(self) -> list[ApiKey]:
-        with platform_context():
-            return list(ApiKey.objects.filter(account=self.account))
+        return rows_of(ApiKey, account=self.account)
 
     def test_prints_the_key_once_and_stores_only_its_hash(self) -> None:
         printed = run("create_key", "acme", "--name", "shop")
@@ -129,8 +129,7 @@ class SetAccountStatusTests(TestCase):
         with platform_context():
             entries = AuditEntry.objects.filter(object_type="accounts", action="changed")
             self.assertEqual(
-                set(entries.values_list("actor_kind", "actor")),
-                {("command", "set_account_status")},
+                set(entries.values_list("actor_kind", "actor")), {("command", "set_account_status")}
             )
 
     def test_a_dry_run_and_what_is_so_already_change_nothing(self) -> None:

@@ -23,6 +23,7 @@ from sessions_app.models import Session
 from sessions_app.operations.integrity.schema import NAMES, expected_names
 from tests.support.commands import refusal, run, run_json
 from tests.support.database.scratch_database import ScratchCase
+from tests.support.database.stored import row_of
 from tests.support.database.tenant_rows import contents, make_tenant
 from tests.support.factories import make_audit_entry
 
@@ -153,8 +154,7 @@ class AppliedTests(TestCase):
 
     def test_rows_stay_as_they_are_and_entries_of_no_account_get_the_nil_id(self) -> None:
         self.assertEqual([contents(each) for each in (self.acme, self.other)], self.before)
-        with platform_context():
-            self.assertEqual(AuditEntry.objects.get(pk=self.entry.pk).account_id, UUID(int=0))
+        self.assertEqual(row_of(AuditEntry, pk=self.entry.pk).account_id, UUID(int=0))
 
     @override_settings(DATABASE_DISTRIBUTED=True)
     def test_what_is_dropped_is_not_missed(self) -> None:

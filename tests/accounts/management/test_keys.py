@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from accounts.auth import key_text
 from accounts.models import ApiKey
-from accounts.tenancy.context import platform_context
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import count_of, row_of
 from tests.support.factories import make_account, make_instance, make_key
 
 
@@ -19,8 +19,7 @@ class CreateKeyTests(TestCase):
         self.bot = make_instance(self.account, "bot")
 
     def stored(self) -> ApiKey:
-        with platform_context():
-            return ApiKey.objects.get(account=self.account)
+        return row_of(ApiKey, account=self.account)
 
     def test_the_default_key_chats_for_a_year(self) -> None:
         report = run_json("create_key", "acme")
@@ -67,8 +66,7 @@ class CreateKeyTests(TestCase):
                 code, text = refusal("create_key", "acme", *arguments)
                 self.assertEqual(code, 1)
                 self.assertIn(message, text)
-        with platform_context():
-            self.assertFalse(ApiKey.objects.filter(account=self.account).exists())
+        self.assertFalse(count_of(ApiKey, account=self.account))
 
 
 class RotateAndRevokeTests(TestCase):
@@ -76,8 +74,7 @@ class RotateAndRevokeTests(TestCase):
         self.key, self.secret = make_key(make_account("acme"))
 
     def row(self) -> ApiKey:
-        with platform_context():
-            return ApiKey.objects.get(pk=self.key.pk)
+        return row_of(ApiKey, pk=self.key.pk)
 
     def test_rotating_prints_the_new_key_and_ends_the_old_one(self) -> None:
         printed = run("rotate_key", self.key.key_id, "--overlap-hours", "0")

@@ -10,9 +10,9 @@ from django.test import TestCase
 from accounts.limits.quotas import set_limits
 from accounts.limits.registry import LIMITS
 from accounts.models import AccountLimits, Budget
-from accounts.tenancy.context import platform_context
 from agents.config.schema import AgentConfig
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import count_of, row_of, rows_of
 from tests.support.factories import make_account, make_instance
 
 
@@ -26,8 +26,7 @@ class SetLimitsCommandTests(TestCase):
         self.assertTrue(report["changed"])
         self.assertEqual((report["limits"]["concurrent_turns"], report["running"]), (7, 0))
         self.assertEqual(report["defaults"]["requests_per_minute"], 600)
-        with platform_context():
-            row = AccountLimits.objects.get(account_id=self.account.pk)
+        row = row_of(AccountLimits, account_id=self.account.pk)
         self.assertEqual((row.concurrent_turns, row.output_tokens), (7, 99))
         again = run_json("set_limits", "acme", "--concurrent-turns", "default")
         self.assertIsNone(again["limits"]["concurrent_turns"])
@@ -44,8 +43,7 @@ class SetLimitsCommandTests(TestCase):
         report = run_json("set_limits", "acme", "--message-bytes", "5", "--dry-run")
 
         self.assertEqual((report["changed"], report["limits"]["message_bytes"]), (False, 5))
-        with platform_context():
-            self.assertFalse(AccountLimits.objects.exists())
+        self.assertFalse(count_of(AccountLimits))
 
     def test_mistakes_are_reported(self) -> None:
         for name, arguments, code, words in (
@@ -67,8 +65,7 @@ class SetLimitsCommandTests(TestCase):
                     self.assertEqual(status, 2)
                     self.assertIn(option, message)
                     self.assertIn(f"at most {most}", message)
-            with platform_context():
-                self.assertFalse(AccountLimits.objects.exists())
+            self.assertFalse(count_of(AccountLimits))
         for name, limit in LIMITS.items():
             most = limit.highest
             report = run_json("set_limits", "acme", f"--{name.replace('_', '-')}", str(most))
@@ -92,8 +89,7 @@ class SetBudgetCommandTests(TestCase):
         self.bot = make_instance(self.account, "bot")
 
     def budgets(self) -> list[Budget]:
-        with platform_context():
-            return list(Budget.objects.order_by("limit"))
+        return rows_of(Budget, "limit")
 
     def test_makes_one_for_the_account_and_one_for_an_agent(self) -> None:
         whole = run_json("set_budget", "acme", "--period", "month", "--limit", "100")

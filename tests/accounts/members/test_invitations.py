@@ -26,8 +26,10 @@ from tests.accounts.member_fixtures import (
     make_member,
     roles_in,
 )
-from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_account, make_key, make_user
+from tests.support.api_client import Answer
+from tests.support.database.stored import change_all
+from tests.support.factories import make_account, make_user
+from tests.support.fixtures import key_client
 
 NEW = "new@people.example"
 LINK = re.compile(r"https?://\S+")
@@ -108,7 +110,7 @@ class EmailTests(InvitationTestCase):
         self.assertEqual(mail.outbox[0].recipients(), [NEW])
 
     def test_a_key_invites_in_nobodys_name(self) -> None:
-        client = ApiClient(make_key(self.acme)[1])
+        client = key_client(self.acme)
         body = {"email": NEW, "role": "viewer"}
         answer = async_to_sync(client.post)("/accounts/acme/members", body)
 
@@ -145,8 +147,7 @@ class RenewalTests(InvitationTestCase):
         self.open(self.link())
 
     def expire(self) -> None:
-        with platform_context():
-            Invitation.objects.update(expires_at=timezone.now())
+        change_all(Invitation, expires_at=timezone.now())
 
     def test_who_is_a_member_already_is_not_invited(self) -> None:
         answer = self.invite("OWNER@a.example")
@@ -275,8 +276,7 @@ class ClosedTests(InvitationTestCase):
 
     def test_what_is_withdrawn_while_the_page_is_open_is_not_accepted(self) -> None:
         self.open(self.link())
-        with platform_context():
-            Invitation.objects.update(revoked_at=timezone.now())
+        change_all(Invitation, revoked_at=timezone.now())
         with self.assertLogs("django.request", "WARNING"):
             self.assertEqual(self.post(GOOD).status_code, 404)
         self.assertFalse(User.objects.filter(email=NEW).exists())

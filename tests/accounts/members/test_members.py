@@ -6,15 +6,15 @@ from typing import Any
 from uuid import uuid4
 
 from asgiref.sync import sync_to_async
-from django.db import connection
 from django.test import SimpleTestCase, TestCase
-from django.test.utils import CaptureQueriesContext
 
 from accounts.members.members import SCOPES_OF, members_of
 from accounts.models import MemberRole, Membership, Scope
 from tests.accounts.member_fixtures import browser_of, make_member, roles_in
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.reads import queries_of
 from tests.support.factories import make_account, make_key
+from tests.support.fixtures import key_client
 
 OWNER, ADMIN, MEMBER, VIEWER = MemberRole
 RANK = {VIEWER: 0, MEMBER: 1, ADMIN: 2, OWNER: 3}
@@ -51,7 +51,7 @@ class MemberTestCase(TestCase):
 
     def caller(self, name: str) -> ApiClient:
         if name == "key":
-            return ApiClient(make_key(self.acme)[1])
+            return key_client(self.acme)
         return browser_of(self.members[name].user)
 
     def target(self, role: MemberRole) -> Membership:
@@ -176,9 +176,7 @@ class ListTests(MemberTestCase):
         self.assertEqual((await owner.get("/accounts/beta/members")).status, 401)
 
     def test_the_list_costs_the_same_for_one_and_for_many(self) -> None:
-        with CaptureQueriesContext(connection) as queries:
-            members_of(self.beta.pk)
-        with self.assertNumQueries(len(queries)):
+        with self.assertNumQueries(queries_of(members_of, self.beta.pk)):
             self.assertEqual(len(members_of(self.acme.pk)), 5)
 
 

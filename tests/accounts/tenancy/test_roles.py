@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from io import StringIO
-from typing import Any
 from unittest import mock
 
 from django.core.management import call_command
@@ -26,6 +24,7 @@ from accounts.tenancy.roles import (
     parsed,
 )
 from salient.database import DatabaseProblem
+from tests.support.commands import reported, run
 from tests.support.database.catalog import rows
 from tests.support.factories import make_account
 
@@ -33,15 +32,6 @@ from tests.support.factories import make_account
 def run_sql(statement: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement)
-
-
-def checked_roles() -> tuple[dict[str, Any], int]:
-    out = StringIO()
-    try:
-        call_command("database_roles", "--json", stdout=out)
-    except SystemExit as stop:
-        return json.loads(out.getvalue()), int(str(stop.code))
-    return json.loads(out.getvalue()), 0
 
 
 def close_database() -> None:
@@ -142,7 +132,7 @@ class CommandTests(TestCase):
         close_database()
 
     def test_nothing_is_missing_here(self) -> None:
-        report, code = checked_roles()
+        report, code = reported("database_roles")
         self.assertEqual((report["problems"], report["ok"], code), ([], True, 0))
 
     def test_what_is_missing_is_reported(self) -> None:
@@ -176,27 +166,25 @@ class CommandTests(TestCase):
             with self.subTest(statement):
                 point = connection.savepoint()
                 run_sql(statement)
-                report, code = checked_roles()
+                report, code = reported("database_roles")
                 self.assertEqual(code, 1)
                 self.assertTrue(any(words in problem for problem in report["problems"]), report)
                 connection.savepoint_rollback(str(point))
 
     def test_missing_roles_are_reported_first(self) -> None:
         with mock.patch.object(Database, "missing_roles", return_value=[TENANT_ROLE]):
-            report, code = checked_roles()
+            report, code = reported("database_roles")
         self.assertEqual((report["problems"], code), (["the role salient_tenant is missing"], 1))
 
     def test_the_report_is_readable_lines(self) -> None:
-        out = StringIO()
-        call_command("database_roles", stdout=out)
-        self.assertRegex(out.getvalue(), r"^Login: \w+\n")
-        self.assertIn("are as they must be", out.getvalue())
+        printed = run("database_roles")
+        self.assertRegex(printed, r"^Login: \w+\n")
+        self.assertIn("are as they must be", printed)
 
     def test_the_sql_names_the_login_and_quotes_it(self) -> None:
-        out = StringIO()
-        call_command("database_roles", "--sql", "--login", 'o"dd', stdout=out)
-        self.assertIn('GRANT "salient_tenant" TO "o""dd";', out.getvalue())
-        self.assertIn("LOGIN NOINHERIT", out.getvalue())
+        printed = run("database_roles", "--sql", "--login", 'o"dd')
+        self.assertIn('GRANT "salient_tenant" TO "o""dd";', printed)
+        self.assertIn("LOGIN NOINHERIT", printed)
 
 
 class OtherInstallationTests(TestCase):
@@ -218,7 +206,7 @@ class OtherInstallationTests(TestCase):
         self.assertEqual(Database(connection).rights_of("salient_of_another"), {})
 
     def test_it_is_named_while_it_may_connect(self) -> None:
-        report, code = checked_roles()
+        report, code = reported("database_roles")
 
         self.assertEqual(code, 1)
         self.assertIn("among them salient_of_another, who may read every row", str(report))
@@ -232,13 +220,13 @@ class OtherInstallationTests(TestCase):
         self.assertFalse(self.may_connect())
         self.assertEqual(Database(connection).rights_of("salient_of_another"), {})
         self.assertEqual(Database(connection).logins(), ["salient_serving"])
-        report, code = checked_roles()
+        report, code = reported("database_roles")
         self.assertEqual((report["problems"], code), ([], 0))
         self.assertIn("they may not connect to it", str(report["advice"]))
 
     def test_a_serving_login_that_was_not_let_in_by_name_is_reported(self) -> None:
         run_sql("SET SESSION AUTHORIZATION salient_of_another")
-        report, code = checked_roles()
+        report, code = reported("database_roles")
         run_sql("RESET SESSION AUTHORIZATION")
 
         self.assertEqual(code, 1)
@@ -257,7 +245,7 @@ class OtherInstallationTests(TestCase):
         self.assertNotIn("of-the-tests", str(ran.captured_queries))
         [(stored,)] = rows("SELECT rolpassword FROM pg_authid WHERE rolname = 'salient_serving'")
         self.assertTrue(stored.startswith("SCRAM-SHA-256$"))
-        self.assertEqual(checked_roles()[1], 0)
+        self.assertEqual(reported("database_roles")[1], 0)
 
     def test_a_login_of_ours_gets_its_rights_with_migrate(self) -> None:
         here = connection.ops.quote_name(connection.settings_dict["NAME"])

@@ -16,6 +16,7 @@ from accounts.models import Account, WebhookDelivery, WebhookEndpoint, WebhookEv
 from accounts.tenancy.context import tenant_context
 from accounts.webhooks import endpoints, sender
 from accounts.webhooks.endpoints import NewEndpoint
+from tests.support.database.stored import rows_of
 from tests.support.servers.webhook_receiver import Receiver
 
 
@@ -49,8 +50,7 @@ def publish(account: Account, message_id: str, event: str = "key.expiring") -> N
 
 
 def rows(account: Account) -> list[WebhookDelivery]:
-    with tenant_context(account.pk):
-        return list(WebhookDelivery.objects.order_by("created_at", "id"))
+    return rows_of(WebhookDelivery, "created_at", "id", account_id=account.pk)
 
 
 def make_due(account: Account) -> None:

@@ -13,8 +13,9 @@ from accounts.models import AuditEntry, Scope, WebhookDelivery
 from accounts.tenancy.context import platform_context
 from accounts.webhooks.endpoints import MOST_ENDPOINTS
 from tests.accounts.webhooks.fixtures import deliver, publish, receiving
-from tests.support.api_client import ApiClient
-from tests.support.factories import make_account, make_key
+from tests.support.database.stored import count_of
+from tests.support.factories import make_account
+from tests.support.fixtures import key_client
 
 PATH = "/accounts/acme/webhooks"
 WANTED = {"url": "https://hooks.example/in?a=1", "events": ["turn.finished", "budget.alert"]}
@@ -24,7 +25,7 @@ class WebhookApiTests(TransactionTestCase):
     def setUp(self) -> None:
         self.account = make_account("acme")
         key = {"scopes": [Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE]}
-        self.api = ApiClient(make_key(self.account, **key)[1])
+        self.api = key_client(self.account, **key)
 
     async def make(self, **more: Any) -> Any:
         answer = await self.api.post(PATH, WANTED | more)
@@ -157,5 +158,4 @@ class WebhookApiTests(TransactionTestCase):
         self.assertEqual(await sync_to_async(self.deliveries)(), 0)
 
     def deliveries(self) -> int:
-        with platform_context():
-            return WebhookDelivery.objects.count()
+        return count_of(WebhookDelivery)

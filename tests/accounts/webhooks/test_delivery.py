@@ -30,6 +30,7 @@ from tests.accounts.webhooks.fixtures import (
     receiving,
     rows,
 )
+from tests.support.database.stored import change_all, change_row, row_of
 from tests.support.factories import make_account, make_membership, make_user
 
 
@@ -48,9 +49,7 @@ class DeliveryTests(TransactionTestCase):
         self.account = make_account("acme")
 
     def endpoint(self) -> WebhookEndpoint:
-        with tenant_context(self.account.pk):
-            found: WebhookEndpoint = WebhookEndpoint.objects.get()
-            return found
+        return row_of(WebhookEndpoint)
 
     def test_an_event_arrives_signed_and_says_type_time_and_data(self) -> None:
         with receiving() as receiver:
@@ -249,10 +248,7 @@ class DeliveryTests(TransactionTestCase):
         self.assertEqual((row.error, receiver.received), ("unsafe_address", []))
 
     def test_a_server_that_does_not_answer_is_given_up_in_time(self) -> None:
-        with (
-            receiving() as receiver,
-            mock.patch("accounts.webhooks.sender.TIMEOUT_SECONDS", 0.3),
-        ):
+        with receiving() as receiver, mock.patch("accounts.webhooks.sender.TIMEOUT_SECONDS", 0.3):
             make_endpoint(self.account, receiver.url)
             self.publish("msg_1")
             receiver.gate.clear()
@@ -324,8 +320,7 @@ class DeliveryTests(TransactionTestCase):
         for number in range(30):
             self.publish(f"msg_{number}")
         publish(beta, "msg_other")
-        with platform_context():
-            WebhookEndpoint.objects.filter(pk=slow.pk).update(failing_since=timezone.now())
+        change_row(slow, failing_since=timezone.now())
 
         claimed = outbox.claim(busy=[], most=64)
 
@@ -363,8 +358,7 @@ class DeliveryTests(TransactionTestCase):
     def test_what_came_while_an_endpoint_was_disabled_is_given_up(self) -> None:
         endpoint = make_endpoint(self.account).endpoint
         self.publish("msg_1")
-        with platform_context():
-            WebhookEndpoint.objects.update(is_enabled=False, disabled_reason="by_hand")
+        change_all(WebhookEndpoint, is_enabled=False, disabled_reason="by_hand")
 
         self.assertEqual(outbox.claim(busy=[], most=10), [])
         self.assertEqual((log.give_up_disabled(), log.give_up_disabled()), (1, 0))

@@ -14,13 +14,13 @@ from django.utils import timezone
 
 from accounts.limits.budgets import set_budget
 from accounts.models import ApiKey, WebhookDelivery
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from accounts.webhooks import endpoints
 from accounts.webhooks.expiring import warn_of_keys
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.turns.abandoned import settle_abandoned
 from tests.accounts.webhooks.fixtures import make_endpoint, rows
-from tests.support.api_client import ApiClient
+from tests.support.database.stored import change_all, change_row, row_of
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -28,15 +28,12 @@ from tests.support.factories import (
     make_llm_request,
     make_session,
 )
-from tests.support.fixtures import AgentFixtures
+from tests.support.fixtures import AgentFixtures, key_client
 
 TEXTS = ("Hello there", "You said")
 
 
 class EventTests(AgentFixtures, TransactionTestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def of(self, event: str) -> list[WebhookDelivery]:
         return [row for row in await sync_to_async(rows)(self.account) if row.event == event]
 
@@ -81,9 +78,7 @@ class EventTests(AgentFixtures, TransactionTestCase):
             self.assertNotIn(text, str(row.data))
 
     def request(self) -> LLMRequest:
-        with platform_context():
-            found: LLMRequest = LLMRequest.objects.get()
-            return found
+        return row_of(LLMRequest)
 
     async def test_two_endpoints_get_one_event_under_one_id(self) -> None:
         await self.listen("turn.finished")
@@ -132,22 +127,16 @@ class EventTests(AgentFixtures, TransactionTestCase):
     async def test_a_deleted_session_is_told_once(self) -> None:
         await self.listen("session.closed")
         said = await self.say("Hello there")
-        _, secret = await sync_to_async(make_key)(
+        api = await sync_to_async(key_client)(
             self.account, scopes=["history:read", "history:delete"]
         )
-        api = ApiClient(secret)
         for _ in range(2):
             await api.call("DELETE", self.path(f"sessions/{said['session_id']}"))
 
         [row] = await self.of("session.closed")
         self.assertEqual(
             {name: row.data[name] for name in ("session_id", "reason", "turns", "end_user")},
-            {
-                "session_id": said["session_id"],
-                "reason": "deleted",
-                "turns": 1,
-                "end_user": None,
-            },
+            {"session_id": said["session_id"], "reason": "deleted", "turns": 1, "end_user": None},
         )
 
     async def test_a_deleted_person_is_in_no_delivery_any_more(self) -> None:
@@ -207,8 +196,7 @@ class AlertTests(TestCase):
     def test_an_abandoned_turn_is_told_as_an_error(self) -> None:
         session = make_session(make_instance(self.account))
         request = make_llm_request(session, completion_status=CompletionStatus.RUNNING)
-        with platform_context():
-            LLMRequest.objects.update(created_at=timezone.now() - timedelta(days=1))
+        change_all(LLMRequest, created_at=timezone.now() - timedelta(days=1))
         settle_abandoned()
 
         [row] = rows(self.account)
@@ -220,15 +208,10 @@ class AlertTests(TestCase):
     def test_a_key_that_ends_within_a_week_is_told_once(self) -> None:
         def key(name: str, days: int, **more: Any) -> ApiKey:
             made, _ = make_key(self.account, name=name)
-            with platform_context():
-                now = timezone.now()
-                ApiKey.objects.filter(pk=made.pk).update(
-                    **{
-                        "created_at": now - timedelta(days=300),
-                        "expires_at": now + timedelta(days=days),
-                    }
-                    | more
-                )
+            now = timezone.now()
+            times = {"created_at": now - timedelta(days=300)}
+            times["expires_at"] = now + timedelta(days=days)
+            change_row(made, **times | more)
             return made
 
         ending = key("ends", 6)

@@ -24,6 +24,7 @@ from salient.security.encryption import is_current
 from tests.accounts.webhooks.fixtures import make_endpoint, publish, rows
 from tests.support.commands import run, run_json
 from tests.support.factories import make_account, make_user
+from tests.support.people import make_root
 
 
 class BacklogTests(TransactionTestCase):
@@ -86,7 +87,7 @@ class AdminTests(TestCase):
         self.assertEqual(row.state, DeliveryState.FAILED)
 
     def test_the_accounts_page_lists_its_webhooks(self) -> None:
-        self.client.force_login(make_user(is_staff=True, is_superuser=True))
+        self.client.force_login(make_root())
         page = self.client.get(
             reverse("admin:accounts_account_change", args=[self.account.pk]), secure=True
         )

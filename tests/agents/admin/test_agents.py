@@ -7,11 +7,13 @@ from typing import Any
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from agents.config import read
 from agents.config.versions.current import current_config
 from agents.models import AgentInstance, ConfigPublication
-from tests.support.factories import make_account, make_instance, make_user, write_config
+from tests.support.database.stored import count_of, row_of
+from tests.support.factories import make_account, make_instance, write_config
+from tests.support.people import make_root
 
 
 class InstancePagesTests(TestCase):
@@ -19,7 +21,7 @@ class InstancePagesTests(TestCase):
         self.base = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.enterContext(override_settings(AGENT_CONFIG_DIR=self.base))
         (self.base / "defaults.yaml").write_text("model: scripted:echo\n")
-        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.client.force_login(make_root(email="boss@example.com"))
         self.account = make_account("acme")
 
     def page(self, instance: AgentInstance) -> str:
@@ -47,9 +49,8 @@ class InstancePagesTests(TestCase):
     def test_an_agent_with_a_model_and_a_prompt_answers_without_any_file(self) -> None:
         answer = self.add(model="scripted:echo", system_prompt="Be kind.\r\nBe brief.")
         self.assertEqual(answer.status_code, 302)
-        with platform_context():
-            instance = AgentInstance.objects.get(account=self.account)
-            publication = ConfigPublication.objects.get(agent_instance=instance)
+        instance = row_of(AgentInstance, account=self.account)
+        publication = row_of(ConfigPublication, agent_instance=instance)
         with tenant_context(self.account.pk):
             effective = current_config("acme", instance).effective
 
@@ -66,8 +67,7 @@ class InstancePagesTests(TestCase):
         ):
             with self.subTest(form=form):
                 self.assertContains(self.add(**form), error)
-        with platform_context():
-            self.assertFalse(AgentInstance.objects.filter(account=self.account).exists())
+        self.assertFalse(count_of(AgentInstance, account=self.account))
 
     def test_a_refused_form_leaves_no_files(self) -> None:
         for form in ({"slug": "../up"}, {"agent_type": "made_up"}):
@@ -80,8 +80,7 @@ class InstancePagesTests(TestCase):
         answer = self.add()
 
         self.assertEqual(answer.status_code, 302)
-        with platform_context():
-            self.assertEqual(AgentInstance.objects.filter(account=self.account).count(), 1)
+        self.assertEqual(count_of(AgentInstance, account=self.account), 1)
         listed = self.client.get(answer["Location"], secure=True)
         self.assertContains(listed, "first files were not written")
 
@@ -98,8 +97,7 @@ class InstancePagesTests(TestCase):
         form |= {"agent_type": "simple_chat"}
         self.client.post(path, form, secure=True)
 
-        with platform_context():
-            stored = AgentInstance.objects.get(pk=instance.pk)
+        stored = row_of(AgentInstance, pk=instance.pk)
         self.assertEqual(
             (stored.account_id, stored.instance_slug, stored.display_name),
             (self.account.pk, "bot", "Bot"),

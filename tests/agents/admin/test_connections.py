@@ -8,11 +8,13 @@ from django.contrib.admin.models import LogEntry
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from agents.connections import connections
 from agents.models import AgentInstance, ProviderConnection
 from salient.ttl import clear_caches
-from tests.support.factories import make_account, make_instance, make_user
+from tests.support.database.stored import as_platform, change_row, rows_of
+from tests.support.factories import make_account, make_instance
+from tests.support.people import make_root
 
 KEY = "sk-canary-0123456789abcdef"
 URL = "https://models.example.com/v1"
@@ -22,7 +24,7 @@ URL = "https://models.example.com/v1"
 class ConnectionAdminTests(TestCase):
     def setUp(self) -> None:
         self.account = make_account("acme")
-        self.client.force_login(make_user(is_staff=True, is_superuser=True))
+        self.client.force_login(make_root())
 
     def add(self, **fields: Any) -> Any:
         data = {"account": self.account.pk, "name": "own", "base_url": URL, "key": KEY} | fields
@@ -35,13 +37,11 @@ class ConnectionAdminTests(TestCase):
 
     def agent(self, slug: str, override: dict[str, Any]) -> AgentInstance:
         agent = make_instance(self.account, slug)
-        with platform_context():
-            AgentInstance.objects.filter(pk=agent.pk).update(override=override)
+        change_row(agent, override=override)
         return agent
 
     def rows(self) -> list[ProviderConnection]:
-        with platform_context():
-            return list(ProviderConnection.objects.all())
+        return rows_of(ProviderConnection)
 
     def key(self) -> str:
         clear_caches()
@@ -133,8 +133,8 @@ class ConnectionAdminTests(TestCase):
     def test_staff_do_not_lend_an_account_the_connection_of_another(self) -> None:
         beta = make_account("beta")
         self.add(account=beta.pk)
-        with platform_context():
-            self.assertEqual(connections.connections_for(self.account.pk, ["connection/own:m"]), {})
+        found = as_platform(connections.connections_for, self.account.pk, ["connection/own:m"])
+        self.assertEqual(found, {})
 
     def test_what_the_api_refuses_is_refused_here_and_not_echoed(self) -> None:
         for fields in (

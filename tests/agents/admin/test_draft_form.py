@@ -10,9 +10,9 @@ from typing import Any
 from django.test import TestCase
 from django.urls import reverse
 
-from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from tests.agents.publishing_fixtures import PublishingFixtures
+from tests.support.database.stored import as_platform
 
 TYPED = """\
 # ours
@@ -27,7 +27,7 @@ max_tokens: 500
 
 class DraftFormTests(PublishingFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.client.force_login(self.ann)
         self.page = reverse("admin:instance-configuration", args=[self.instance.pk])
 
@@ -56,8 +56,7 @@ class DraftFormTests(PublishingFixtures, TestCase):
         return self.post(**{**self.form(), **changes})
 
     def text(self) -> str:
-        with platform_context():
-            draft = publishing.draft_of(self.instance)
+        draft = as_platform(publishing.draft_of, self.instance)
         assert draft is not None
         return draft.text
 

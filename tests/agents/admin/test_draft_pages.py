@@ -8,9 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from django.db import connection
 from django.test import Client, TestCase
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -23,6 +21,8 @@ from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion, InstanceStatus
 from salient.ttl import clear_caches
 from tests.agents.publishing_fixtures import PublishingFixtures
+from tests.support.database.reads import queries_of
+from tests.support.database.stored import as_platform, change_row, row_of
 from tests.support.factories import make_instance, make_key, make_user
 
 XSS = "<script>alert(1)</script>"
@@ -30,7 +30,7 @@ XSS = "<script>alert(1)</script>"
 
 class PagesTestCase(PublishingFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.client.force_login(self.ann)
 
     def at(self, name: str, *more: Any, instance: AgentInstance | None = None) -> str:
@@ -61,8 +61,7 @@ class PagesTestCase(PublishingFixtures, TestCase):
         }
 
     def draft(self) -> ConfigDraft | None:
-        with platform_context():
-            return publishing.draft_of(self.instance)
+        return as_platform(publishing.draft_of, self.instance)
 
     def serve(self) -> None:
         """Answer once, as a turn does."""
@@ -100,8 +99,7 @@ class InstancePageTests(PagesTestCase):
     def test_what_is_wrong_is_reported_and_what_serves_meanwhile(self) -> None:
         self.assertNotIn("keeps serving", self.home())
         self.serve()
-        with platform_context():
-            AgentInstance.objects.filter(pk=self.instance.pk).update(override={"retries": XSS})
+        change_row(self.instance, override={"retries": XSS})
         page = self.home()
 
         self.assertIn("The last version that worked keeps serving", page)
@@ -130,9 +128,7 @@ class InstancePageTests(PagesTestCase):
         numbers = set()
         for retries in range(4):
             self.publish(f"retries: {retries}")
-            with CaptureQueriesContext(connection) as queries:
-                self.home()
-            numbers.add(len(queries))
+            numbers.add(queries_of(self.home))
 
         self.assertEqual(len(numbers), 1)
 
@@ -343,8 +339,7 @@ class ReviewTests(PagesTestCase):
     def test_the_audit_log_names_the_person(self) -> None:
         self.save("retries: 1\n")
         self.publish_draft()
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="config_publications")
+        entry = row_of(AuditEntry, object_type="config_publications")
 
         self.assertEqual((entry.actor_kind, entry.actor), ("staff", "ann@example.com"))
 
@@ -392,8 +387,7 @@ class HistoryTests(PagesTestCase):
             rows = ConfigVersion.objects.filter(content__system_prompt="Be curt.")
             rows.update(created_at=timezone.now() + timedelta(minutes=1))
         self.publish("retries: 5\n")
-        with platform_context():
-            publishing.roll_back(self.instance, 1, "Back", self.ann)
+        as_platform(publishing.roll_back, self.instance, 1, "Back", self.ann)
 
         self.assertIn(">files changed<", self.get("instance-history"))
 
@@ -564,9 +558,7 @@ class StatusTests(PagesTestCase):
         for number in range(3):
             # Without files it cannot answer, which is looked up for all such agents at once.
             make_instance(self.instance.account, f"more-{number}")
-            with CaptureQueriesContext(connection) as queries:
-                self.client.get(listed, secure=True)
-            numbers.add(len(queries))
+            numbers.add(queries_of(self.client.get, listed, secure=True))
 
         self.assertEqual(len(numbers), 1)
 

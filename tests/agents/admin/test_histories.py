@@ -26,6 +26,7 @@ from agents.config.versions.timeline import changed_files
 from salient.actors import Actor, acting
 from salient.cursor import Cursor
 from tests.accounts.member_fixtures import make_member
+from tests.support.database.stored import change_row, count_of
 from tests.support.factories import make_audit_entry, make_key, make_user
 from tests.support.fixtures import AgentFixtures
 from tests.support.people import make_root
@@ -40,7 +41,7 @@ def words(text: str) -> str:
 
 class HistoryTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.root = make_root(email="ann@example.com", first_name="Ann", last_name="Walker")
         self.client.force_login(self.root)
 
@@ -143,8 +144,7 @@ class HistoryTests(AgentFixtures, TestCase):
     def test_a_members_history_has_the_invitation_and_each_role(self) -> None:
         make_member(self.account, MemberRole.OWNER, "o@example.com")
         member = make_member(self.account, MemberRole.MEMBER, "bob@example.com")
-        with platform_context():
-            type(member).objects.filter(pk=member.pk).update(role="admin")
+        change_row(member, role="admin")
         page = self.history(member)
         self.assertEqual(len(self.headings(page)), 2)
         self.assertIn("role member admin", words(page.content.decode()))
@@ -160,8 +160,7 @@ class HistoryTests(AgentFixtures, TestCase):
             with CaptureQueriesContext(connection) as queries:
                 page = self.history(self.account, before=older[1])
             costs.append(len(queries))
-        with platform_context():
-            mine = AuditEntry.objects.filter(account=self.account).count()
+        mine = count_of(AuditEntry, account=self.account)
         self.assertEqual((len(seen), len(set(costs))), (mine, 1))
         self.assertLess(costs[0], 15)
         self.assertEqual(self.history(self.account, before="nonsense").status_code, 200)

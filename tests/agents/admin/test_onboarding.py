@@ -23,6 +23,7 @@ from agents.admin.onboarding_kept import KEPT, KEPT_FOR, LONGEST_KEPT, MOST_KEPT
 from agents.instances.templates import TEMPLATES
 from agents.models import AgentInstance
 from salient.security.encryption import reveal
+from tests.support.database.stored import rows_of
 from tests.support.factories import make_account, make_user
 from tests.support.people import make_root
 
@@ -131,8 +132,7 @@ class OnboardingTests(TestCase):
         return str(self.client.get(NEW, {"begun": ""}, secure=True).context["place"])
 
     def agents(self) -> list[AgentInstance]:
-        with platform_context():
-            return list(AgentInstance.objects.filter(account__slug="first"))
+        return rows_of(AgentInstance, account__slug="first")
 
     def test_a_second_tab_of_an_account_takes_nothing_from_the_first(self) -> None:
         account = make_account("acme")

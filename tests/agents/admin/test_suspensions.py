@@ -15,6 +15,7 @@ from accounts.models import Account, AuditEntry
 from accounts.tenancy.context import platform_context
 from agents.config import loader
 from salient.ttl import clear_caches
+from tests.support.database.stored import change_row, row_of
 from tests.support.factories import make_connection, make_instance, make_key
 from tests.support.fixtures import AgentFixtures
 from tests.support.people import make_auditor, make_root
@@ -38,7 +39,7 @@ def meanwhile(row: Model) -> Any:
 
 class SuspensionTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.key, text = make_key(self.account, name="shop")
         self.api = type(self.api)(text)
         self.client.force_login(make_root(email="root@example.com"))
@@ -74,8 +75,7 @@ class SuspensionTests(AgentFixtures, TestCase):
                 with patch.object(BaseModelForm, "_post_clean", meanwhile(row)):
                     answer = self.post(row, "change", **values | typed)
                 self.assertEqual(answer.status_code, 302)
-                with platform_context():
-                    now = type(row)._default_manager.get(pk=row.pk)
+                now = row_of(type(row), pk=row.pk)
                 self.assertEqual(now.suspended_reason, REASON)
                 self.assertIn("enamed", str(vars(now)))
                 if isinstance(row, Account):
@@ -129,8 +129,7 @@ class SuspensionTests(AgentFixtures, TestCase):
         connection = make_connection(self.account, name="own")
         other = make_instance(self.account, "other")
         override = {"model": "connection/own:m", "system_prompt": "Be brief."}
-        with platform_context():
-            type(other).objects.filter(pk=other.pk).update(override=override)
+        change_row(other, override=override)
         self.post(connection, "suspend", reason=REASON)
         page = self.page(other)
         self.assertContains(page, f"“own” is suspended: {REASON}")

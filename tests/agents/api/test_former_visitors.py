@@ -18,7 +18,7 @@ OLD_KEY = "0123456789abcdef0123456789abcdef"
 @override_settings(FORMER_SESSION_COOKIE="old_session")
 class FormerVisitorTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         stored = hashlib.sha256(OLD_KEY.encode()).hexdigest()
         make_message(make_session(self.instance, session_key=stored), content="From before")
         self.keys = {

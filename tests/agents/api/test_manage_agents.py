@@ -11,14 +11,14 @@ from django.conf import settings
 from django.test import TestCase
 
 from accounts.models import AuditEntry, KeyMode, MemberRole, Scope
-from accounts.tenancy.context import platform_context
 from agents.instances import managed
 from agents.models import AgentInstance
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_instance, make_key
-from tests.support.fixtures import AgentFixtures
+from tests.support.database.stored import row_of, rows_of
+from tests.support.factories import make_instance
+from tests.support.fixtures import AgentFixtures, key_client
 
 AGENTS = "/accounts/acme/agents"
 CONFIG = "model: scripted:echo\nsystem_prompt: Be a secret pirate.\n"
@@ -26,12 +26,12 @@ CONFIG = "model: scripted:echo\nsystem_prompt: Be a secret pirate.\n"
 
 class AgentCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.ann = make_member(self.account, MemberRole.ADMIN, "ann@example.com").user
         self.admin = browser_of(self.ann)
 
     def key(self, **wanted: Any) -> ApiClient:
-        return ApiClient(make_key(self.account, **wanted)[1])
+        return key_client(self.account, **wanted)
 
     async def patch(self, body: Any, client: ApiClient | None = None) -> Answer:
         clear_caches()
@@ -39,9 +39,8 @@ class AgentCase(AgentFixtures, TestCase):
         return await (client or self.api).call("PATCH", f"{AGENTS}/bot", raw=raw)
 
     def log(self, object_type: str) -> list[tuple[str, str, Any]]:
-        with platform_context():
-            rows = AuditEntry.objects.filter(object_type=object_type).order_by("created_at")
-            return [(row.actor_kind, row.actor_id, row.changes) for row in rows]
+        rows = rows_of(AuditEntry, "created_at", object_type=object_type)
+        return [(row.actor_kind, row.actor_id, row.changes) for row in rows]
 
     async def logged(self, object_type: str) -> list[tuple[str, str, Any]]:
         return await sync_to_async(self.log)(object_type)
@@ -195,8 +194,7 @@ class ChangingTests(AgentCase):
         self.assertEqual(await sync_to_async(self.name)(), "Mine")
 
     def name(self) -> str:
-        with platform_context():
-            return str(AgentInstance.objects.get(pk=self.instance.pk).display_name)
+        return str(row_of(AgentInstance, pk=self.instance.pk).display_name)
 
     async def test_what_is_for_those_who_manage_stays_with_them(self) -> None:
         await self.patch({"allowed_origins": ["https://shop.example"]})

@@ -9,21 +9,16 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.test import TestCase, override_settings
 
-from accounts.models import AuditEntry, KeyMode, MemberRole, Scope
+from accounts.models import ApiKey, AuditEntry, KeyMode, MemberRole, Scope
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.config.versions.publishing import etag_of
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import (
-    make_account,
-    make_connection,
-    make_instance,
-    make_key,
-    make_saved_chat,
-)
-from tests.support.fixtures import AgentFixtures
+from tests.support.database.stored import row_of
+from tests.support.factories import make_account, make_connection, make_instance, make_saved_chat
+from tests.support.fixtures import AgentFixtures, key_client
 from tests.support.people import make_root
 
 CONFIG = "/accounts/acme/agents/bot/config"
@@ -33,7 +28,7 @@ NEW = {"If-None-Match": "*"}
 
 class ConfigCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.ann = make_member(self.account, MemberRole.ADMIN, "ann@example.com").user
         self.admin = browser_of(self.ann)
 
@@ -62,7 +57,7 @@ class ConfigCase(AgentFixtures, TestCase):
             publishing.publish(self.instance, text, "By staff", make_root())
 
     def client_with(self, **wanted: Any) -> ApiClient:
-        return ApiClient(make_key(self.account, **wanted)[1])
+        return key_client(self.account, **wanted)
 
 
 class ReadingTests(ConfigCase):
@@ -259,16 +254,13 @@ class PublishTests(ConfigCase):
         self.assertEqual((await self.values())["system_prompt"], ("Be a pirate.", "published"))
         self.assertEqual((await self.api.get(f"{CONFIG}/draft")).status, 404)
         actor = await sync_to_async(self.actor)()
-        self.assertEqual(actor, ("key", await sync_to_async(self.key_pk)()))
+        key = await sync_to_async(row_of)(ApiKey, name="tests")
+        self.assertEqual(actor, ("key", str(key.pk)))
 
     def actor(self) -> tuple[str, str]:
         with platform_context():
             row = AuditEntry.objects.filter(object_type="config_publications").latest("created_at")
             return row.actor_kind, row.actor_id
-
-    def key_pk(self) -> str:
-        with platform_context():
-            return str(self.account.api_keys.get(name="tests").pk)
 
     async def test_a_note_is_needed(self) -> None:
         etag = (await self.put(TEXT)).json()["etag"]

@@ -20,8 +20,9 @@ from agents.models import AgentInstance, InstanceStatus
 from salient.api.problems.openai import RATE_HEADERS
 from salient.ttl import clear_caches
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_instance, make_key
-from tests.support.fixtures import AgentFixtures, counts
+from tests.support.database.stored import change_row
+from tests.support.factories import make_instance
+from tests.support.fixtures import AgentFixtures, counts, key_client
 
 SHOP, EVIL = "https://shop.example", "https://evil.example"
 ROUTES = (
@@ -38,14 +39,11 @@ ROUTES = (
 
 class OriginTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.list(SHOP)
 
     def list(self, *listed: str, **fields: Any) -> None:
-        with platform_context():
-            AgentInstance.objects.filter(pk=self.instance.pk).update(
-                allowed_origins=list(listed), **fields
-            )
+        change_row(self.instance, allowed_origins=list(listed), **fields)
         clear_caches()
 
     async def preflight(self, path: str, origin: str = SHOP, method: str = "POST") -> Answer:
@@ -131,8 +129,7 @@ class OriginTests(AgentFixtures, TestCase):
 
     async def test_no_404_tells_which_agents_there_are(self) -> None:
         other = await sync_to_async(make_instance)(self.account, "other")
-        _, secret = await sync_to_async(make_key)(self.account, instance_ids=[other.pk])
-        held = ApiClient(secret)
+        held = await sync_to_async(key_client)(self.account, instance_ids=[other.pk])
         for origin in (SHOP, EVIL):
             hidden, nowhere = [
                 await held.post(self.path("chat", instance=name), {}, headers={"origin": origin})
@@ -252,8 +249,7 @@ class OriginTests(AgentFixtures, TestCase):
             {"revoked_at": timezone.now()},
             {"revoked_at": None, "expires_at": timezone.now() - timedelta(seconds=1)},
         ):
-            with platform_context():
-                ApiKey.objects.filter(pk=key.pk).update(**fields)
+            change_row(key, **fields)
             self.assertEqual(origins.origins_of("acme", "bot"), {SHOP})
 
     def test_an_instance_lists_origins_only_as_browsers_write_them(self) -> None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from http.cookies import SimpleCookie
-from io import StringIO
 from typing import Any
 from unittest import mock
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
-from django.core.management import call_command
 from django.db import IntegrityError, connection
 from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.auth import visitor_tokens
-from accounts.models import Account, AuditEntry, FormerSlug, KeyMode, MemberRole, Membership, Scope
+from accounts.models import Account, AuditEntry, FormerSlug, KeyMode, MemberRole, Scope
 from accounts.tenancy import renames as accounts
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_account
@@ -32,6 +30,8 @@ from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Session
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import Answer, ApiClient
+from tests.support.commands import run, run_json
+from tests.support.database.stored import as_platform, change_row, refresh, row_of, rows_of
 from tests.support.factories import make_account, make_instance, make_key, write_config
 from tests.support.fixtures import AgentFixtures
 
@@ -40,12 +40,11 @@ OLD, NEW = "/accounts/acme", "/accounts/zenith"
 
 class RenameCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         clear_caches()
 
     def rename_account(self, slug: str = "zenith", **options: Any) -> None:
-        with platform_context():
-            accounts.rename_account(self.account.pk, slug, **options)
+        as_platform(accounts.rename_account, self.account.pk, slug, **options)
         clear_caches()
 
     def rename_agent(self, slug: str = "helper", **options: Any) -> None:
@@ -226,8 +225,7 @@ class OtherProcessTests(RenameCase):
         self.assertEqual((await self.chat(f"{NEW}/agents/bot/chat")).status, 200)
 
     def rename_without_forgetting(self) -> None:
-        with platform_context():
-            accounts.rename_account(self.account.pk, "zenith")
+        as_platform(accounts.rename_account, self.account.pk, "zenith")
 
     def turns(self) -> int:
         with tenant_context(self.account.pk):
@@ -315,7 +313,7 @@ class TakenTests(RenameCase):
                 new = settings.AGENT_CONFIG_DIR / "zenith" / "bot" / name
                 new.parent.mkdir(parents=True, exist_ok=True)
                 new.write_bytes(old.read_bytes())
-        call_command("rename_agent", "zenith", "bot", "--own-folder", stdout=StringIO())
+        run("rename_agent", "zenith", "bot", "--own-folder")
 
         self.assertEqual(make_account("acme").slug, "acme")
 
@@ -323,7 +321,7 @@ class TakenTests(RenameCase):
         self.rename_account()
 
         with self.assertRaises(Refused):
-            call_command("rename_agent", "zenith", "bot", "--own-folder", stdout=StringIO())
+            run("rename_agent", "zenith", "bot", "--own-folder")
 
     def test_no_other_agent_gets_the_slug_of_one(self) -> None:
         self.rename_agent()
@@ -361,17 +359,15 @@ class FileTests(RenameCase):
         self.assertEqual(await self.opening(f"{OLD}/agents/bot"), "Ahoy.")
 
         def folders() -> list[str]:
-            with platform_context():
-                account = Account.objects.get(pk=self.account.pk)
-                instance = AgentInstance.objects.get(pk=self.instance.pk)
+            account = row_of(Account, pk=self.account.pk)
+            instance = row_of(AgentInstance, pk=self.instance.pk)
             return [account.config_folder, instance.config_folder]
 
         self.assertEqual(await sync_to_async(folders)(), ["", ""])
 
     def test_a_new_agent_of_a_renamed_account_has_the_accounts_folder(self) -> None:
         self.rename_account()
-        with platform_context():
-            self.account.refresh_from_db()
+        refresh(self.account)
         made = make_instance(self.account, "fresh")
 
         self.assertEqual(made.folder, ("acme", "fresh"))
@@ -394,12 +390,8 @@ class ServiceTests(RenameCase):
         answer = await browser.call("PATCH", f"{NEW}/agents/bot", raw=raw)
         self.assertEqual((answer.status, answer.json()["instance_slug"]), (200, "helper"))
 
-        def logged() -> list[Any]:
-            with platform_context():
-                rows = AuditEntry.objects.filter(actor_id=str(admin.pk)).order_by("created_at")
-                return [(row.object_type, row.changes) for row in rows]
-
-        found = dict(await sync_to_async(logged)())
+        rows = await sync_to_async(rows_of)(AuditEntry, "created_at", actor_id=str(admin.pk))
+        found: dict[str, Any] = {row.object_type: row.changes for row in rows}
         self.assertEqual(found["accounts"]["slug"], ["acme", "zenith"])
         self.assertEqual(found["agent_instances"]["instance_slug"], ["bot", "helper"])
 
@@ -408,11 +400,7 @@ class ServiceTests(RenameCase):
         browser = await sync_to_async(browser_of)(member.user)
         self.assertEqual((await browser.get(f"{OLD}/agents")).status, 200)
 
-        def demote() -> None:
-            with platform_context():
-                Membership.objects.filter(pk=member.pk).update(role=MemberRole.VIEWER)
-
-        await sync_to_async(demote)()
+        await sync_to_async(change_row)(member, role=MemberRole.VIEWER)
         answer = await browser.call("PATCH", OLD, raw=b'{"slug": "zenith"}')
         self.assertEqual(answer.status, 403, answer.body)
         self.assertIsNone(await sync_to_async(find_account)("zenith"))
@@ -434,21 +422,18 @@ class ServiceTests(RenameCase):
                 self.assertEqual((await client.call("PATCH", OLD, raw=raw)).status, status)
 
     def test_commands_rename_show_and_release(self) -> None:
-        def run(*words: str) -> Any:
-            out = StringIO()
-            call_command(*words, "--json", stdout=out)
-            return json.loads(out.getvalue())
-
-        self.assertFalse(run("rename_account", "acme", "zenith", "--dry-run")["changed"])
-        report = run("rename_account", "acme", "zenith", "--days", "7")
+        self.assertFalse(run_json("rename_account", "acme", "zenith", "--dry-run")["changed"])
+        report = run_json("rename_account", "acme", "zenith", "--days", "7")
         self.assertEqual((report["account"], report["config_folder"]), ("zenith", "acme"))
-        self.assertEqual(run("rename_account", "zenith", "--release", "acme")["former"], [])
-        report = run("rename_agent", "zenith", "bot", "helper")
+        self.assertEqual(run_json("rename_account", "zenith", "--release", "acme")["former"], [])
+        report = run_json("rename_agent", "zenith", "bot", "helper")
         self.assertEqual([each["slug"] for each in report["former"]], ["bot"])
         self.assertEqual(report["config_folder"], "acme/bot")
-        self.assertEqual(run("rename_agent", "zenith", "helper", "--release", "bot")["former"], [])
+        self.assertEqual(
+            run_json("rename_agent", "zenith", "helper", "--release", "bot")["former"], []
+        )
         with self.assertRaises(Refused):
-            run("rename_account", "zenith", "--release", "never")
+            run_json("rename_account", "zenith", "--release", "never")
 
     def test_a_dry_run_says_what_would_be_refused_and_lines_say_what_was_done(self) -> None:
         make_account("taken")
@@ -458,23 +443,14 @@ class ServiceTests(RenameCase):
             ("rename_agent", "acme", "bot", "other"),
         ):
             with self.subTest(words=words), self.assertRaisesRegex(Refused, "is taken"):
-                call_command(*words, "--dry-run", stdout=StringIO())
+                run(*words, "--dry-run")
 
-        def lines(*words: str) -> str:
-            out = StringIO()
-            call_command(*words, stdout=out)
-            return out.getvalue()
-
-        tried = lines("rename_account", "acme", "zenith", "--dry-run")
+        tried = run("rename_account", "acme", "zenith", "--dry-run")
         self.assertIn("Account acme would be renamed to zenith; nothing was changed.", tried)
-        self.assertIn(
-            "The account's slug is zenith now.", lines("rename_account", "acme", "zenith")
-        )
-        self.assertIn(
-            "The former slug acme leads to zenith until", lines("rename_account", "zenith")
-        )
-        tried = lines("rename_agent", "zenith", "bot", "helper", "--dry-run")
+        self.assertIn("The account's slug is zenith now.", run("rename_account", "acme", "zenith"))
+        self.assertIn("The former slug acme leads to zenith until", run("rename_account", "zenith"))
+        tried = run("rename_agent", "zenith", "bot", "helper", "--dry-run")
         self.assertIn("Agent zenith/bot would be renamed to helper; nothing was changed.", tried)
         self.assertIn("No former slug leads to agent zenith/bot.", tried)
-        done = lines("rename_agent", "zenith", "bot", "helper")
+        done = run("rename_agent", "zenith", "bot", "helper")
         self.assertIn("The agent is zenith/helper now.", done)

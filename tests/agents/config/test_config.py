@@ -115,9 +115,7 @@ class DigestTests(ConfigFiles):
         self.write("acme/bot/config.yaml", "retries: 1\ntimeouts: {stall: 4, connect: 3}")
         in_file = self.read()
         self.write("acme/bot/config.yaml", "{}")
-        published = self.read(
-            override={"timeouts": {"connect": 3.0, "stall": 4.0}, "retries": 1},
-        )
+        published = self.read(override={"timeouts": {"connect": 3.0, "stall": 4.0}, "retries": 1})
         self.assertEqual(in_file.digest, published.digest)
         self.assertNotEqual(in_file.origins, published.origins)
 
@@ -196,29 +194,26 @@ class RunRequestTests(ConfigFiles):
 class RefusalTests(ConfigFiles):
     """Every refusal names file, line, key and what is wrong."""
 
-    def refuses(self, text: str, *expected: str) -> None:
+    def problem(self, text: str) -> str:
+        """Return the one thing that is wrong with this text."""
         self.write("acme/bot/config.yaml", text)
-        place = "acme/bot/config.yaml"
-        self.assertEqual(self.problems(), [f"{place}{line}" for line in expected])
+        [problem] = self.problems()
+        return problem
+
+    def refuses(self, text: str, expected: str) -> None:
+        self.assertEqual(self.problem(text), f"acme/bot/config.yaml{expected}")
 
     def test_an_unknown_key_and_what_was_meant(self) -> None:
-        for key, meant in [
-            ("temperatur", "temperature"),
-            ("Temperature", "temperature"),
-            ("prompt", "system_prompt"),
-            ("first_token", "timeouts.first_token"),
+        for text, key, meant in [
+            ("# c\ntemperatur: 1", "2: temperatur", "temperature"),
+            ("# c\nTemperature: 1", "2: Temperature", "temperature"),
+            ("# c\nprompt: 1", "2: prompt", "system_prompt"),
+            ("# c\nfirst_token: 1", "2: first_token", "timeouts.first_token"),
+            ("timeouts:\n  conect: 1", "2: timeouts.conect", "timeouts.connect"),
         ]:
-            with self.subTest(key):
-                self.refuses(f"# c\n{key}: 1", f':2: {key}: unknown key; did you mean "{meant}"?')
-
-    def test_an_unknown_key_like_nothing_gets_no_suggestion(self) -> None:
+            with self.subTest(text):
+                self.refuses(text, f':{key}: unknown key; did you mean "{meant}"?')
         self.refuses("zzz: 1", ":1: zzz: unknown key")
-
-    def test_an_unknown_key_inside_a_mapping(self) -> None:
-        self.refuses(
-            "timeouts:\n  conect: 1",
-            ':2: timeouts.conect: unknown key; did you mean "timeouts.connect"?',
-        )
 
     def test_values_of_the_wrong_type(self) -> None:
         for text, message in [
@@ -226,6 +221,7 @@ class RefusalTests(ConfigFiles):
             ("temperature: '1'", 'temperature: must be a number, not "1"'),
             ("temperature: true", "temperature: must be a number, not true"),
             ("max_tokens: true", "max_tokens: must be a whole number, not true"),
+            (f"max_tokens: {'9' * 5000}", "max_tokens: must be a whole number, not Infinity"),
             ("max_tokens: 1.0", "max_tokens: must be a whole number, not 1.0"),
             ("display_name: 12", "display_name: must be text, not 12"),
             ("tools: current_time", 'tools: must be a list, not "current_time"'),
@@ -256,11 +252,6 @@ class RefusalTests(ConfigFiles):
             with self.subTest(text):
                 self.refuses(text, f":1: {message}")
 
-    def test_a_very_long_number_is_no_crash(self) -> None:
-        self.refuses(
-            f"max_tokens: {'9' * 5000}", ":1: max_tokens: must be a whole number, not Infinity"
-        )
-
     def test_an_unknown_agent_type(self) -> None:
         self.refuses(
             "agent_type: simple-chat",
@@ -269,16 +260,14 @@ class RefusalTests(ConfigFiles):
         )
 
     def test_an_unknown_tool(self) -> None:
-        self.write("acme/bot/config.yaml", "tools:\n- current_time\n- curent_time")
-        [problem] = self.problems()
+        problem = self.problem("tools:\n- current_time\n- curent_time")
         self.assertIn('config.yaml:3: tools[1]: "curent_time" is no tool (known: ', problem)
         self.assertIn('did you mean "current_time"?', problem)
 
     def test_a_model_that_is_not_written_as_provider_and_model(self) -> None:
         for model in ("gpt-5", "':gpt-5'", "'local:'", "'local: '"):
             with self.subTest(model):
-                self.write("acme/bot/config.yaml", f"\nmodel: {model}")
-                [problem] = self.problems()
+                problem = self.problem(f"\nmodel: {model}")
                 self.assertTrue(problem.startswith("acme/bot/config.yaml:2: model: "))
                 self.assertIn("provider:model", problem)
 
@@ -291,8 +280,7 @@ class RefusalTests(ConfigFiles):
             with self.subTest(model):
                 self.write("acme/bot/config.yaml", f'model: "{model}"')
                 self.assertEqual(self.read().config.model, model)
-        self.write("acme/bot/config.yaml", f"model: vllm:{'x' * 256}")
-        [problem] = self.problems()
+        problem = self.problem(f"model: vllm:{'x' * 256}")
         self.assertIn("must have at most 255 characters after the provider's name", problem)
 
     def test_a_model_name_with_a_character_that_nobody_sees_is_refused(self) -> None:
@@ -312,21 +300,18 @@ class RefusalTests(ConfigFiles):
             for key in ("model: {}", "model: scripted:echo\nfallback_models: [{}]"):
                 with self.subTest(char=ascii(char), key=key):
                     escaped = f"\\u{ord(char):04x}"
-                    self.write("acme/bot/config.yaml", key.format(f'"{place.format(escaped)}"'))
-                    [problem] = self.problems()
+                    problem = self.problem(key.format(f'"{place.format(escaped)}"'))
                     self.assertIn(f"invisible character U+{ord(char):04X} ({name})", problem)
                     self.assertTrue(problem.isprintable())
 
     def test_a_model_name_with_a_space_at_its_ends_is_refused(self) -> None:
         for model in ("openai:gpt-5 ", " openai:gpt-5", "openai: gpt-5", "openai :gpt-5"):
             with self.subTest(model):
-                self.write("acme/bot/config.yaml", f'model: "{model}"')
-                [problem] = self.problems()
+                problem = self.problem(f'model: "{model}"')
                 self.assertIn("must have no space at its ends or beside the colon", problem)
 
     def test_an_unknown_provider(self) -> None:
-        self.write("acme/bot/config.yaml", "model: opnai:gpt-5")
-        [problem] = self.problems()
+        problem = self.problem("model: opnai:gpt-5")
         self.assertIn("acme/bot/config.yaml:1: model: ", problem)
         self.assertIn("opnai", problem)
 
@@ -336,8 +321,7 @@ class RefusalTests(ConfigFiles):
             ("scripted:ecko", "scripted:echo"),
         ]:
             with self.subTest(model):
-                self.write("acme/bot/config.yaml", f"model: {model}")
-                [problem] = self.problems()
+                problem = self.problem(f"model: {model}")
                 self.assertTrue(problem.startswith("acme/bot/config.yaml:1: model: "))
                 self.assertIn(f'Did you mean "{meant}"?', problem)
 
@@ -373,8 +357,7 @@ class RefusalTests(ConfigFiles):
         )
 
     def test_a_long_or_unprintable_value_is_shown_safely(self) -> None:
-        self.write("acme/bot/config.yaml", f'retries: "\\e[31m{"x" * 500}"')
-        [problem] = self.problems()
+        problem = self.problem(f'retries: "\\e[31m{"x" * 500}"')
         self.assertLess(len(problem), 150)
         self.assertTrue(problem.isprintable())
 

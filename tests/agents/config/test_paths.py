@@ -23,8 +23,7 @@ class PathTests(ConfigFiles):
     def test_a_link_that_leads_out_is_refused(self) -> None:
         (self.base / "acme/bot/config.yaml").symlink_to(self.outside / "config.yaml")
         self.assertEqual(
-            self.problems(),
-            ["acme/bot/config.yaml: points outside the configuration directory"],
+            self.problems(), ["acme/bot/config.yaml: points outside the configuration directory"]
         )
 
     def test_a_folder_that_leads_out_is_refused(self) -> None:

@@ -26,13 +26,11 @@ from agents.config.versions.publishing import (
 from agents.models import AgentInstance, ConfigDraft, ConfigPublication, ConfigVersion
 from salient.ttl import clear_caches
 from tests.agents.publishing_fixtures import PublishingFixtures
+from tests.support.database.stored import as_platform, change_row, row_of
 from tests.support.factories import make_connection, make_instance
 
 
 class PublishingTestCase(PublishingFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     def current(self, draft: Mapping[str, Any] | None = None) -> CurrentConfig:
         instance = self.stored()
         with tenant_context(instance.account_id):
@@ -44,8 +42,7 @@ class PublishingTestCase(PublishingFixtures, TestCase):
             return list(rows.values_list("digest", flat=True))
 
     def saved(self, text: str, **more: Any) -> ConfigDraft:
-        with platform_context():
-            return publishing.save_draft(self.instance, text, self.ann, **more)
+        return as_platform(publishing.save_draft, self.instance, text, self.ann, **more)
 
 
 class PublishTests(PublishingTestCase):
@@ -59,8 +56,7 @@ class PublishTests(PublishingTestCase):
 
     def test_a_publication_keeps_who_why_and_which_version(self) -> None:
         made = self.publish("# calmer\ntemperature: 0\n", note="  Calmer answers ")
-        with platform_context():
-            stored = ConfigPublication.objects.get(pk=made.pk)
+        stored = row_of(ConfigPublication, pk=made.pk)
 
         self.assertEqual(
             (stored.number, stored.note, stored.author_name, stored.override, stored.text),
@@ -78,8 +74,7 @@ class PublishTests(PublishingTestCase):
         for text in ("retries: 0", "retries: 1", "retries: 3"):
             self.publish(text)
         other = make_instance(self.instance.account, "other")
-        with platform_context():
-            made = publishing.publish(other, "system_prompt: Hi\n", "First", None)
+        made = as_platform(publishing.publish, other, "system_prompt: Hi\n", "First", None)
 
         self.assertEqual((self.numbers(), made.number), ([1, 2, 3], 1))
 
@@ -123,8 +118,7 @@ class PublishTests(PublishingTestCase):
 
     def test_it_is_in_the_audit_log_with_its_note(self) -> None:
         self.publish("retries: 4", note="Try harder")
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="config_publications")
+        entry = row_of(AuditEntry, object_type="config_publications")
 
         self.assertEqual((entry.action, entry.object), ("created", "Try harder"))
         self.assertEqual(entry.changes["override"], [None, {"retries": 4}])
@@ -146,20 +140,17 @@ class StaleTests(PublishingTestCase):
         with self.assertRaisesMessage(Stale, "ann@example.com saved another draft"):
             self.saved("retries: 3", seen=seen)
 
-        with platform_context():
-            self.assertEqual(ConfigDraft.objects.get().text, "retries: 2")
+        self.assertEqual(row_of(ConfigDraft).text, "retries: 2")
 
     def test_a_draft_that_is_published_is_done_with(self) -> None:
         self.saved("retries: 4")
         self.publish("retries: 4")
-        with platform_context():
-            self.assertIsNone(publishing.draft_of(self.instance))
+        self.assertIsNone(as_platform(publishing.draft_of, self.instance))
 
     def test_anothers_draft_outlives_a_publication(self) -> None:
         self.saved("retries: 5")
         self.publish("retries: 4")
-        with platform_context():
-            draft = publishing.draft_of(self.instance)
+        draft = as_platform(publishing.draft_of, self.instance)
 
         assert draft is not None
         self.assertEqual((draft.text, draft.base), ("retries: 5", 0))
@@ -167,8 +158,9 @@ class StaleTests(PublishingTestCase):
 
 class RollBackTests(PublishingTestCase):
     def roll_back(self, number: int, **more: Any) -> ConfigPublication:
-        with platform_context():
-            return publishing.roll_back(self.instance, number, "It was better", self.ann, **more)
+        return as_platform(
+            publishing.roll_back, self.instance, number, "It was better", self.ann, **more
+        )
 
     def test_a_roll_back_is_a_new_publication_of_the_old_text(self) -> None:
         first = self.publish("# one\nretries: 1\n")
@@ -266,8 +258,7 @@ class DraftTests(PublishingTestCase):
 class BrokenTests(PublishingTestCase):
     def break_it(self) -> None:
         """A key was published that a newer schema refuses."""
-        with platform_context():
-            AgentInstance.objects.filter(pk=self.instance.pk).update(override={"retries": "gone"})
+        change_row(self.instance, override={"retries": "gone"})
 
     def test_a_broken_override_leaves_the_last_good_version_serving(self) -> None:
         self.publish("retries: 4")
@@ -333,8 +324,7 @@ class HotPathTests(PublishingTestCase):
 class DifferenceTests(PublishingTestCase):
     def difference(self, text: str) -> publishing.Difference:
         instance = self.stored()
-        with platform_context():
-            return publishing.difference(instance, text)
+        return as_platform(publishing.difference, instance, text)
 
     def test_it_shows_old_and_new_values_with_their_origins(self) -> None:
         found = self.difference("temperature: 1.5\nretries: 2\n")
@@ -387,8 +377,7 @@ class DifferenceTests(PublishingTestCase):
 class ResetTests(PublishingTestCase):
     def reset(self, key: str) -> str:
         instance = self.stored()
-        with platform_context():
-            return publishing.reset(instance, key, self.ann).text
+        return as_platform(publishing.reset, instance, key, self.ann).text
 
     def test_a_reset_takes_one_key_out_and_waits_to_be_published(self) -> None:
         self.publish("# note\nretries: 4\ntimeouts:\n  stall: 9\n  connect: 1\n")
@@ -411,7 +400,6 @@ class ResetTests(PublishingTestCase):
 
 class RaceTests(PublishingFixtures, TransactionTestCase):
     def test_of_two_at_the_same_moment_one_wins_and_one_is_refused(self) -> None:
-        self.make_fixtures()
         start, results = threading.Barrier(2), []
 
         def go(retries: int) -> None:

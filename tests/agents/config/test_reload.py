@@ -214,10 +214,7 @@ class ReloadTests(ConfigFiles):
             self.now += SETTLE_SECONDS
             return self.turn().config.system_prompt
 
-        with (
-            self.assertLogs("agents.config"),
-            ThreadPoolExecutor(8) as pool,
-        ):
+        with self.assertLogs("agents.config"), ThreadPoolExecutor(8) as pool:
             writing = [pool.submit(edit, number) for number in range(100)]
             reading = [pool.submit(turn, number) for number in range(100)]
             prompts = {task.result() for task in reading}

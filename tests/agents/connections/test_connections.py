@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from io import StringIO
 from typing import Any
 from unittest import mock
 from urllib.parse import quote
@@ -13,7 +12,7 @@ from uuid import UUID
 import msgspec
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.test import SimpleTestCase, TestCase, override_settings
 
 from accounts.tenancy import resealing
@@ -30,6 +29,8 @@ from salient.api.problems import Invalid, NotFound
 from salient.security.ssrf import safe_session
 from salient.ttl import clear_caches
 from tests.support.api_client import ApiClient
+from tests.support.commands import run_json
+from tests.support.database.stored import change_all, row_of
 from tests.support.factories import make_account, make_key
 from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
@@ -39,8 +40,7 @@ URL = "https://models.example.com/v1"
 
 
 def row(name: str = "own") -> ProviderConnection:
-    with platform_context():
-        return ProviderConnection.objects.get(name=name)
+    return row_of(ProviderConnection, name=name)
 
 
 def opened(account_id: UUID, model: str = "connection/own:m") -> dict[str, Connection]:
@@ -121,10 +121,11 @@ class KeyTests(TestCase):
 
     def test_a_row_whose_address_was_edited_by_hand_opens_nothing(self) -> None:
         self.make()
-        with platform_context():
-            ProviderConnection.objects.update(
-                base_url="https://evil.example.com", secret_host="https://evil.example.com:443"
-            )
+        change_all(
+            ProviderConnection,
+            base_url="https://evil.example.com",
+            secret_host="https://evil.example.com:443",
+        )
         with self.assertLogs("agents.connections.connections", "ERROR"):
             self.assertIsNone(self.key())
 
@@ -209,9 +210,7 @@ class RotationTests(TestCase):
         connections.create_connection(self.account.pk, name="keyless", base_url=URL)
 
     def rotate(self, *arguments: str) -> Any:
-        out = StringIO()
-        call_command("rotate_secrets", "--json", *arguments, stdout=out)
-        return json.loads(out.getvalue())
+        return run_json("rotate_secrets", *arguments)
 
     @override_settings(SECRET_ENCRYPTION_KEYS=[NEW, OLD])
     def test_every_secret_is_sealed_under_the_first_key(self) -> None:
@@ -289,9 +288,6 @@ class NameTests(SimpleTestCase):
 class ApiTests(AgentFixtures, TestCase):
     PATH = "/accounts/acme/connections"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def make(self, **fields: Any) -> Any:
         body = {"name": "own", "base_url": URL, "key": KEY} | fields
         return await self.api.post(self.PATH, body)
@@ -368,9 +364,6 @@ class TurnTests(AgentFixtures, TestCase):
     """A turn whose model is on the account's own server."""
 
     config = "model: connection/own:test-model\nretries: 0\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     async def connect(self, server: MockOpenAI, **fields: Any) -> None:
         values = {"name": "own", "base_url": server.base_url, "key": KEY} | fields

@@ -22,6 +22,7 @@ from agents.connections.probe import ProbeResult, probe_connection
 from agents.models import ProviderConnection
 from salient.security.ssrf import Limits, safe_fetch
 from tests.support.factories import make_account, make_connection, make_user
+from tests.support.people import make_root
 
 KEY = "sk-canary-0123456789abcdef"
 MODELS = {"object": "list", "data": [{"id": "canary-model"}, {"id": "other"}]}
@@ -163,7 +164,7 @@ class TrialTests(SimpleTestCase):
 @override_settings(SECURE_SSL_REDIRECT=False)
 class PageTests(TestCase):
     def setUp(self) -> None:
-        self.root = make_user(is_staff=True, is_superuser=True)
+        self.root = make_root()
         self.account = make_account("acme")
 
     async def test_the_button_says_what_was_reached_on_the_connections_page(self) -> None:

@@ -21,6 +21,7 @@ from agents.costs.pricing import CostSource, price, total
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.run import RunRequest
+from tests.support.commands import run
 from tests.support.config_files import ConfigFiles
 
 CALL = ModelCall("mock", "m", input_tokens=1_000_000, output_tokens=100_000, cached_tokens=250_000)
@@ -163,8 +164,7 @@ class ReservationTests(OwnPricesCase):
         once = replace(with_tools, max_tool_rounds=0)
         self.assertEqual(cost_estimate(with_tools), cost_estimate(once))
         self.assertGreater(
-            cost_estimate(known).cost,
-            cost_estimate(replace(known, tools=())).cost * 5,
+            cost_estimate(known).cost, cost_estimate(replace(known, tools=())).cost * 5
         )
 
 
@@ -268,6 +268,4 @@ class FileTests(OwnPricesCase):
 
     def test_a_name_that_is_never_read_is_pointed_out(self) -> None:
         self.prices(WHOLE).rename(self.base / "price.yaml")
-        out = StringIO()
-        call_command("config", "check", stdout=out, no_color=True)
-        self.assertIn("price.yaml: is not read; did you mean", out.getvalue())
+        self.assertIn("price.yaml: is not read; did you mean", run("config", "check"))

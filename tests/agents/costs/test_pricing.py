@@ -63,11 +63,7 @@ class PriceTests(SimpleTestCase):
             self.assertEqual((free.total_cost, free.source), (Decimal(0), CostSource.FREE))
 
     def test_an_unlisted_price_is_unknown(self) -> None:
-        for call in (
-            UNKNOWN,
-            replace(LISTED, provider="mock"),
-            replace(LISTED, provider="vllm"),
-        ):
+        for call in (UNKNOWN, replace(LISTED, provider="mock"), replace(LISTED, provider="vllm")):
             self.assertEqual(price(call), Price(None, None, None, CostSource.UNKNOWN))
 
     def test_names_that_differ_from_the_lists(self) -> None:

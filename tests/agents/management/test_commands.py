@@ -8,11 +8,11 @@ from unittest import mock
 
 from django.test import TestCase, override_settings
 
-from accounts.tenancy.context import platform_context
 from agents.config import read
 from agents.connections import connections
 from agents.models import AgentInstance, InstanceStatus, ProviderConnection
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import row_of, rows_of
 from tests.support.factories import make_account, make_instance
 
 
@@ -29,8 +29,7 @@ class CreateInstanceTests(TestCase):
         return str(path)
 
     def instances(self) -> list[AgentInstance]:
-        with platform_context():
-            return list(AgentInstance.objects.filter(account__slug="acme"))
+        return rows_of(AgentInstance, account__slug="acme")
 
     def assert_nothing_made(self) -> None:
         self.assertEqual(self.instances(), [])
@@ -172,8 +171,7 @@ class SetAgentStatusTests(TestCase):
         self.instance = make_instance(make_account("acme"), "bot")
 
     def status(self) -> str:
-        with platform_context():
-            return str(AgentInstance.objects.get(pk=self.instance.pk).status)
+        return str(row_of(AgentInstance, pk=self.instance.pk).status)
 
     def test_deactivates_activates_and_archives(self) -> None:
         for change, status in (

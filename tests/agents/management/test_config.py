@@ -16,16 +16,15 @@ from agents import config
 from agents.config.layers import leaves
 from agents.config.schema import code_defaults
 from agents.runtime.tools import tool_names
+from tests.support.commands import run
 from tests.support.config_files import ConfigFiles
 from tests.support.shipped import copy_agent_configs
 
 
 class CheckTests(ConfigFiles):
     def run_check(self, *arguments: str) -> str:
-        out = StringIO()
         with self.settings(AGENT_CONFIG_DIR=self.base):
-            call_command("config", "check", *arguments, stdout=out, no_color=True)
-        return out.getvalue()
+            return run("config", "check", *arguments)
 
     def failing(self, *arguments: str) -> tuple[str, CommandError]:
         out = StringIO()
@@ -46,10 +45,7 @@ class CheckTests(ConfigFiles):
         digest = self.read().digest
         self.assertEqual(
             self.run_check().splitlines(),
-            [
-                "ok       defaults.yaml",
-                f"ok       acme/bot  scripted:echo  version {digest[:12]}",
-            ],
+            ["ok       defaults.yaml", f"ok       acme/bot  scripted:echo  version {digest[:12]}"],
         )
 
     def test_errors_name_file_line_and_key_and_fail_the_command(self) -> None:

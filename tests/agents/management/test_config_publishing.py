@@ -9,7 +9,7 @@ from django.core.management import CommandError
 from django.test import TestCase
 
 from accounts.models.audit import AuditEntry
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from agents import config
 from agents.config.versions import publishing
 from agents.config.versions.current import current_config
@@ -17,12 +17,13 @@ from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance, ConfigPublication
 from tests.agents.publishing_fixtures import PublishingFixtures
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_instance
 
 
 class ConfigCommandTestCase(PublishingFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.tree = self.base / "tree-of-tests"
 
     def plan(self, *arguments: str) -> Any:
@@ -104,9 +105,8 @@ class ApplyTests(ConfigCommandTestCase):
 
     def test_a_tree_is_published_with_its_note(self) -> None:
         report = self.apply(self.put("# why\nretries: 5\n"))
-        with platform_context():
-            stored = ConfigPublication.objects.get()
-            entry = AuditEntry.objects.get(object_type="config_publications")
+        stored = row_of(ConfigPublication)
+        entry = row_of(AuditEntry, object_type="config_publications")
 
         self.assertEqual(report["published"], {"acme/bot": 1})
         self.assertEqual(

@@ -7,13 +7,7 @@ from django.test import SimpleTestCase
 from agents.runtime.conversation import NO_RESULT, normalised
 from agents.runtime.errors import ToolRoundsExceeded, UnsupportedContent, UnsupportedTools
 from agents.runtime.events import TextDelta, ToolCall
-from agents.runtime.providers.base import (
-    Attachment,
-    ChatMessage,
-    Finished,
-    ToolChoice,
-    ToolSpec,
-)
+from agents.runtime.providers.base import Attachment, ChatMessage, Finished, ToolChoice, ToolSpec
 from agents.runtime.run import Run, RunRequest
 from tests.agents.runtime.fakes import FakeProvider, providers
 from tests.agents.runtime.runs import events_of, run

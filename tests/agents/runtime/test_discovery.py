@@ -1,6 +1,5 @@
 """A new module in the tools or the providers is found without being named anywhere."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
-from django.conf import settings
 from django.test import SimpleTestCase
 
 from agents.runtime import tools
@@ -17,6 +15,7 @@ from agents.runtime.events import ToolCall
 from agents.runtime.providers import find_provider, model_problem, registry
 from agents.runtime.providers.registry import find_providers
 from agents.runtime.tools import find_tools, run_tools
+from tests.support.commands import python
 
 TOOL = """
 from agents.runtime.tools.base import Arguments, Tool
@@ -95,12 +94,5 @@ class ProviderTests(SimpleTestCase):
             "import sys, agents.runtime.providers, agents.runtime.tools;"
             "print(sorted({'pydantic_ai', 'xllamacpp', 'anthropic', 'boto3'} & set(sys.modules)))"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=settings.BASE_DIR,
-            env={"DJANGO_SETTINGS_MODULE": "salient.settings", "SECRET_KEY": "x", "DEBUG": "true"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        self.assertEqual(done.stdout, "[]\n")
+        env = {"DJANGO_SETTINGS_MODULE": "salient.settings", "SECRET_KEY": "x", "DEBUG": "true"}
+        self.assertEqual(python(program, **env), "[]\n")

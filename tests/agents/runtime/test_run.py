@@ -1,6 +1,7 @@
 """The run's loop: tools, retries, fallbacks, and a record of every call, failed or not."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from unittest import mock
 
@@ -20,6 +21,7 @@ from agents.runtime.errors import (
 from agents.runtime.events import ModelCall, TextDelta, ToolCall, ToolResult
 from agents.runtime.providers.base import TOKENS_AN_IMAGE, Attachment
 from agents.runtime.run import ChatMessage, Run, RunRequest, Timeouts
+from agents.runtime.timeouts import TimedStream
 from tests.agents.runtime.runs import events_of, run
 from tests.support.jumping_clock import jumping_clock
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error, sse, usage
@@ -349,3 +351,38 @@ class PatienceTests(RunTestCase):
             with jumping_clock():
                 await events_of(subject)
         self.assertEqual(subject.text, "Yes.")
+
+
+async def slow_events() -> AsyncGenerator[str]:
+    await asyncio.sleep(0.1)
+    yield "first"
+    await asyncio.sleep(60)
+    yield "second"
+
+
+class TimedStreamTests(SimpleTestCase):
+    async def test_a_limit_of_almost_nothing_does_not_keep_the_loop_busy(self) -> None:
+        looks = 0
+        look = TimedStream._look
+
+        def counted(stream: TimedStream[str]) -> None:
+            nonlocal looks
+            looks += 1
+            look(stream)
+
+        loop = asyncio.get_running_loop()
+        with mock.patch.object(TimedStream, "_look", counted):
+            stream = TimedStream[str](
+                slow_events(), first=30.0, stall=1e-9, deadline=loop.time() + 60
+            )
+            try:
+                self.assertEqual(await stream.next(), "first")
+                # While the reader is slow, the model is not late.
+                await asyncio.sleep(0.1)
+                with self.assertRaises(ProviderTimeout):
+                    await stream.next()
+            finally:
+                await stream.close()
+
+        # One each hundredth of a second at most.
+        self.assertLess(looks, 100)

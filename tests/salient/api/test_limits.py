@@ -266,9 +266,6 @@ class SlowReaderTests(AgentFixtures, TestCase):
 
     config = "model: scripted:echo?delay_ms=5\n"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_stalled_reader_is_cut_and_its_turn_is_settled(self) -> None:
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
         taken: list[bytes] = []
@@ -335,9 +332,6 @@ class ManyStreamsOfOneAccountTests(AgentFixtures, TestCase):
     """Many streams of one account wait for their model; others are answered meanwhile."""
 
     config = "model: scripted:echo?first_ms=60000\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     async def test_open_streams_hold_no_thread_and_keep_nobody_waiting(self) -> None:
         calls = [

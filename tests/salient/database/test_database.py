@@ -144,10 +144,9 @@ class EmbeddedServerTests(SimpleTestCase):
     """A cluster of its own, started by processes of its own."""
 
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
+        folder = self.enterContext(tempfile.TemporaryDirectory())
         # As long as a checkout's path may be.
-        self.directory = Path(folder.name) / ("long" * 40) / "postgres"
+        self.directory = Path(folder) / ("long" * 40) / "postgres"
 
     def ask(self, query: str) -> str:
         """What a process that uses the server reads from it, or why it can not."""

@@ -93,9 +93,7 @@ class ThreadConnectionTests(TransactionTestCase):
         hangs.set()
         await first
 
-    async def test_cancelled_and_failed_shared_calls_do_not_affect_the_next_one(
-        self,
-    ) -> None:
+    async def test_cancelled_and_failed_shared_calls_do_not_affect_the_next_one(self) -> None:
         def read(divisor: int) -> int:
             return slow_backend() // divisor
 

@@ -18,9 +18,7 @@ from tests.salient.sleeper import sleeper
 
 class SharedProcessTests(TestCase):
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.directory = Path(folder.name) / "sleeper"
-        self.addCleanup(folder.cleanup)
+        self.directory = Path(self.enterContext(tempfile.TemporaryDirectory())) / "sleeper"
         self.addCleanup(self.until_stopped)
 
     def user(self, then: str = "wait") -> tuple[subprocess.Popen[str], int]:

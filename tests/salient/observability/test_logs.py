@@ -10,13 +10,16 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.db import IntegrityError
 from django.test import SimpleTestCase, override_settings
 from pydantic import TypeAdapter, ValidationError
 
+from salient.api.worker import refusal
 from salient.observability import context
 from salient.observability.logs import gunicorn_config, logging_config
-from tests.support.api_client import ApiClient
+from salient.security.logs import OneLineRefusals
+from tests.support.api_client import ApiClient, connections_stay_open
 
 SECRET = "sal_sk_abcdefghijkl_0123456789abcdefghijABCDEFGHIJ01"
 FORGED = "gone\n2026-01-01 00:00:00,000 ERROR salient [-]: forged\r\u2028x"
@@ -186,3 +189,58 @@ class ApartTests(SimpleTestCase):
         self.assertRegex(outer, "^job-[0-9a-f]{8}$")
         assert found is not None
         self.assertEqual((found.account, found.agent, found.turn_id), ("acme", "", None))
+
+
+class RequestIdTests(SimpleTestCase):
+    async def test_the_clients_own_id_is_kept(self) -> None:
+        for path in ("/healthz", "/admin/nothing", "/login/"):
+            with self.subTest(path=path), connections_stay_open():
+                answer = await ApiClient(headers={"x-request-id": "job-7.a_b:c~d"}).get(path)
+                self.assertEqual(answer.request_id, "job-7.a_b:c~d")
+
+    async def test_what_is_no_id_is_replaced(self) -> None:
+        for sent in ("", "a b", "x" * 129, "ä", 'a"b', "sal_sk_secret", "a,sal_sk_secret"):
+            answer = await ApiClient(headers={"x-request-id": sent}).get("/healthz")
+            self.assertRegex(answer.request_id, r"^[0-9a-f]{24}$")
+
+    async def test_each_request_gets_another(self) -> None:
+        found = {(await ApiClient().get("/healthz")).request_id for _ in range(3)}
+        self.assertEqual(len(found), 3)
+
+    async def test_an_error_and_a_refusal_have_one(self) -> None:
+        for path, headers in (("/accounts/acme/nothing", {}), ("/healthz/x", {"host": "evil"})):
+            answer = await ApiClient(headers=headers).get(path)
+            self.assertRegex(answer.request_id, r"^[0-9a-f]{24}$")
+        self.assertRegex(refusal(400, "", ()).decode(), r"X-Request-Id: [0-9a-f]{24}\r\n")
+
+    async def test_lines_of_the_log_name_the_request(self) -> None:
+        with self.assertLogs("salient.api.limits") as logs:
+            logs.records.clear()
+            handler = logging.getLogger("salient.api.limits").handlers[0]
+            handler.addFilter(context.ContextFilter())
+            await ApiClient(headers={"host": "evil.example", "x-request-id": "job-7"}).get(
+                "/login/"
+            )
+        self.assertEqual([record.request_id for record in logs.records], ["job-7"])  # type: ignore[attr-defined]
+
+    def test_outside_of_any_there_is_none(self) -> None:
+        self.assertEqual(context.request_id(), "-")
+
+
+class RefusalTests(SimpleTestCase):
+    def test_a_request_that_django_finds_suspicious_is_one_line(self) -> None:
+        error = DisallowedHost("Invalid HTTP_HOST header")
+        facts = (type(error), error, None)
+        for name, is_short in (("django.security.DisallowedHost", True), ("django.request", False)):
+            record = logging.LogRecord(name, logging.ERROR, "", 0, "refused", (), facts)
+            line = OneLineRefusals().filter(record)
+            self.assertEqual(line.exc_info is None, is_short)
+            self.assertEqual(line.levelname, "WARNING" if is_short else "ERROR")
+
+    def test_a_page_that_is_forbidden_is_one_line(self) -> None:
+        error = PermissionDenied()
+        facts = (type(error), error, None)
+        record = logging.LogRecord("django.request", logging.WARNING, "", 0, "no", (), facts)
+        self.assertIsNone(OneLineRefusals().filter(record).exc_info)
+        # Others may want it.
+        self.assertEqual(record.exc_info, facts)

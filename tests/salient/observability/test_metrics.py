@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from django.conf import settings
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -24,6 +21,7 @@ from salient.observability.count_files import ReservedDict
 from salient.observability.recorder import MOST_CODES, provider_of, shared
 from sessions_app.usage.figures import accounts_today
 from tests.support.api_client import ApiClient
+from tests.support.commands import python
 from tests.support.usage import busy_account
 
 TOKEN = "a-token-of-prometheus"
@@ -132,8 +130,7 @@ class AccountTests(TestCase):
         with override_settings(METRICS_ACCOUNTS=2):
             found = {figure.name: figure for figure in accounts_today()}
         self.assertEqual(
-            found["account_turns_today"].values,
-            {("large",): 9, ("other",): 4, ("(other)",): 2},
+            found["account_turns_today"].values, {("large",): 9, ("other",): 4, ("(other)",): 2}
         )
         with override_settings(METRICS_ACCOUNTS=0):
             self.assertEqual(list(accounts_today()), [])
@@ -171,10 +168,9 @@ class FolderTests(SimpleTestCase):
         return {path.name for path in self.base.iterdir()}
 
     def test_those_of_killed_servers_go_and_those_of_others_stay(self) -> None:
-        ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
-                               capture_output=True, text=True, check=True)  # fmt: skip
+        ended = python("import os; print(os.getpid())").strip()
         mine, other = str(os.getpid()), str(os.getppid())
-        for number in (ended.stdout.strip(), mine, other, "x"):
+        for number in (ended, mine, other, "x"):
             (self.base / f"salient-metrics-{number}-a").mkdir()
 
         multiprocess.make_folder()
@@ -205,16 +201,6 @@ class SumTests(SimpleTestCase):
             "print(generate_latest(of_all_processes()).decode())\n"
         )
         with tempfile.TemporaryDirectory() as folder:
-            found = [
-                subprocess.run(
-                    [sys.executable, "-c", program],
-                    cwd=settings.BASE_DIR,
-                    env=os.environ | {multiprocess.VARIABLE: folder},
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                ).stdout
-                for _ in range(2)
-            ]
+            found = [python(program, **{multiprocess.VARIABLE: folder}) for _ in range(2)]
 
         self.assertIn('salient_turns_total{status="complete"} 2.0', found[1])

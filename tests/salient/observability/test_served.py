@@ -34,7 +34,7 @@ class ServedTests(AgentFixtures, TransactionTestCase):
     maxDiff = None
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         prices = Path(settings.AGENT_CONFIG_DIR, "prices.yaml")
         prices.write_text("prices:\n  - {model: 'mock:*', input: 1, output: 2}\n")
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))

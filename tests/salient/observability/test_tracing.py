@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,13 +12,13 @@ from typing import Any
 from unittest import mock
 
 import httpx2
-from django.conf import settings
 from django.test import SimpleTestCase, override_settings
 
 from agents.runtime.providers import close_clients
 from agents.runtime.providers.native import pydantic_ai
 from salient.observability import context, genai, spans, tracing
 from salient.security.ssrf import plain_session
+from tests.support.commands import python
 from tests.support.fixtures import MockModelFixtures
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
 from tests.support.servers.otlp_sink import OTLPSink
@@ -235,16 +233,7 @@ class CollectorTests(SimpleTestCase):
             "asyncio.run(start())\n"
             "print([n for n in sys.modules if n.startswith(('opentelemetry', 'prometheus'))])\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=settings.BASE_DIR,
-            env=os.environ | {"SECRET_KEY": "x", "DEBUG": "true"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-
-        self.assertEqual(done.stdout.strip(), "[]")
+        self.assertEqual(python(program, SECRET_KEY="x", DEBUG="true"), "[]\n")
 
 
 class OneLineTests(SimpleTestCase):

@@ -17,7 +17,6 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from accounts.admin.base import PlatformModelAdmin
-from accounts.members.support_access import open_access
 from accounts.models import (
     AccountLimits,
     ApiKey,
@@ -36,6 +35,8 @@ from sessions_app.models import (
     Session,
 )
 from tests.sessions_app.admin_fixtures import address, make_one_of_each
+from tests.support.database.reads import queries_of
+from tests.support.database.stored import change_all, row_of
 from tests.support.factories import (
     make_account,
     make_llm_request,
@@ -44,6 +45,7 @@ from tests.support.factories import (
     make_user,
 )
 from tests.support.isolation.route_table import ADMIN_KINDS, BROWSERS, PAGES, rows
+from tests.support.people import make_root, opened
 
 OURS = {"accounts", "agents", "sessions_app"}
 
@@ -65,7 +67,7 @@ DELETED = offering("<path:object_id>/delete/") | {User}
 
 class EmptyTests(TestCase):
     def test_an_empty_list_says_what_comes_there(self) -> None:
-        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.client.force_login(make_root(email="boss@example.com"))
         empty = 0
         for model, page in admin.site._registry.items():
             with platform_context():
@@ -83,7 +85,7 @@ class EmptyTests(TestCase):
 
 class EveryPageTests(TestCase):
     def setUp(self) -> None:
-        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.client.force_login(make_root(email="boss@example.com"))
         self.rows = make_one_of_each()
 
     def get(self, path: str, **query: str) -> Any:
@@ -177,9 +179,7 @@ class EveryPageTests(TestCase):
     def queries_of_lists(self) -> dict[type[Model], int]:
         numbers = {}
         for model in self.rows:
-            with CaptureQueriesContext(connection) as queries:
-                self.get(address(model, "changelist"))
-            numbers[model] = len(queries)
+            numbers[model] = queries_of(self.get, address(model, "changelist"))
         return numbers
 
     def test_no_page_has_an_inline_script_or_style(self) -> None:
@@ -198,11 +198,10 @@ class EveryPageTests(TestCase):
 
 class ConversationPagesTests(TestCase):
     def setUp(self) -> None:
-        boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        boss = make_root(email="boss@example.com")
         self.client.force_login(boss)
         self.session = make_session()
-        with platform_context():
-            open_access(boss, self.session.account, reason="a ticket")
+        opened(boss, self.session.account, reason="a ticket")
 
     def page(self) -> Any:
         return self.client.get(address(Session, "change", self.session.pk), secure=True)
@@ -218,11 +217,10 @@ class ConversationPagesTests(TestCase):
 
         say()
         self.page()  # Content types are read once in a process.
-        with CaptureQueriesContext(connection) as one:
-            self.page()
+        one = queries_of(self.page)
         for _ in range(3):
             say()
-        with self.assertNumQueries(len(one)):
+        with self.assertNumQueries(one):
             self.page()
 
     def test_a_long_conversation_shows_its_end(self) -> None:
@@ -261,7 +259,7 @@ class ConversationPagesTests(TestCase):
 class DoorTests(TestCase):
     def test_a_list_needs_the_platform_context_and_the_site_opens_it(self) -> None:
         make_session()
-        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.client.force_login(make_root(email="boss@example.com"))
         with CaptureQueriesContext(connection) as queries:
             self.client.get(address(Session, "changelist"), secure=True)
 
@@ -282,7 +280,7 @@ class LimitPageTests(TestCase):
     """What turns count is never written by a form that was open meanwhile."""
 
     def setUp(self) -> None:
-        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.client.force_login(make_root(email="boss@example.com"))
         self.account = make_account()
 
     def post(self, path: str, **values: Any) -> None:
@@ -292,24 +290,20 @@ class LimitPageTests(TestCase):
     def test_a_budget_is_made_and_changed_and_keeps_what_was_spent(self) -> None:
         wanted = {"period": "day", "limit": "5", "alert_percents": "80,100"}
         self.post(address(Budget, "add"), account=self.account.pk, **wanted)
-        with platform_context():
-            Budget.objects.update(spent=2, reserved=1)
-            key = Budget.objects.get().pk
+        change_all(Budget, spent=2, reserved=1)
+        key = row_of(Budget).pk
         self.post(address(Budget, "change", key), limit="7", alert_percents="50")
 
-        with platform_context():
-            [budget] = Budget.objects.all()
+        budget = row_of(Budget)
         self.assertEqual((budget.pk, budget.limit, budget.alert_percents), (key, 7, [50]))
         self.assertEqual((budget.spent, budget.reserved), (2, 1))
 
     def test_limits_are_changed_and_running_turns_are_not(self) -> None:
         self.post(address(AccountLimits, "add"), account=self.account.pk, concurrent_turns="9")
-        with platform_context():
-            AccountLimits.objects.update(running=4)
+        change_all(AccountLimits, running=4)
         self.post(address(AccountLimits, "change", self.account.pk), message_bytes="10")
 
-        with platform_context():
-            [row] = AccountLimits.objects.all()
+        row = row_of(AccountLimits)
         self.assertEqual((row.running, row.message_bytes, row.concurrent_turns), (4, 10, None))
 
     def test_a_bound_below_one_is_reported_at_its_field(self) -> None:

@@ -8,9 +8,9 @@ from unittest.mock import patch
 from django.test import TestCase
 
 from accounts.models import Account
-from accounts.tenancy.context import platform_context
 from sessions_app.admin import erasures
 from sessions_app.models import Erasure, Session
+from tests.support.database.stored import rows_of
 from tests.support.factories import make_account, make_instance, make_message, make_session
 from tests.support.people import make_auditor, make_root, make_staff
 
@@ -36,8 +36,7 @@ class ErasePageTests(TestCase):
         return self.client.post(PAGE, values | form, secure=True)
 
     def receipts(self) -> list[Erasure]:
-        with platform_context():
-            return list(Erasure.objects.order_by("created_at"))
+        return rows_of(Erasure, "created_at")
 
     def test_a_person_is_previewed_erased_and_has_a_receipt(self) -> None:
         account = self.client.get(f"/admin/accounts/account/{self.account.pk}/change/", secure=True)

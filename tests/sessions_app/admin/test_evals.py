@@ -12,11 +12,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.auth.staff_tokens import read_token
-from accounts.members.support_access import open_access
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app.evals.saved_chats import Answer
 from sessions_app.models import Role, SavedChat
+from tests.support.database.reads import queries_of
+from tests.support.database.stored import as_platform, change_all, count_of, row_of
 from tests.support.factories import (
     make_config_version,
     make_instance,
@@ -28,15 +29,12 @@ from tests.support.factories import (
     make_user,
 )
 from tests.support.fixtures import EvalPagesFixtures
-from tests.support.people import make_staff
+from tests.support.people import make_staff, opened
 
 EVIL = "<script>alert(1)</script>"
 
 
 class PlaygroundPageTests(EvalPagesFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_eval_pages()
-
     def test_it_says_where_to_talk_and_has_no_token(self) -> None:
         answer = self.get("playground")
 
@@ -60,8 +58,7 @@ class PlaygroundPageTests(EvalPagesFixtures, TestCase):
         self.assertNotContains(answer, EVIL)
 
     def test_an_agent_that_answers_nobody_says_so(self) -> None:
-        with platform_context():
-            AgentInstance.objects.update(status=InstanceStatus.ARCHIVED)
+        change_all(AgentInstance, status=InstanceStatus.ARCHIVED)
 
         self.assertContains(self.get("playground"), "The agent is archived")
 
@@ -84,9 +81,6 @@ class PlaygroundPageTests(EvalPagesFixtures, TestCase):
 
 
 class TokenPageTests(EvalPagesFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_eval_pages()
-
     def test_a_token_is_given_for_this_agent_and_the_draft_that_was_asked_for(self) -> None:
         published = read_token(self.post("playground-token").json()["token"])
         drafted = read_token(self.post("playground-token", draft="1").json()["token"])
@@ -103,8 +97,7 @@ class TokenPageTests(EvalPagesFixtures, TestCase):
         self.assertEqual(self.post("playground-token").status_code, 200)
 
     def test_a_draft_that_is_gone_is_reported(self) -> None:
-        with platform_context():
-            self.draft.delete()
+        as_platform(self.draft.delete)
 
         answer = self.post("playground-token", draft="1")
 
@@ -130,7 +123,7 @@ class TokenPageTests(EvalPagesFixtures, TestCase):
 
 class SectionsPageTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_eval_pages()
+        super().setUp()
         said = {"name": "user message", "source": "messages", "bytes": 2, "tokens": 1}
         self.request = make_llm_request(
             make_session(self.instance), request_body={"sections": [said | {"messages": 1}]}
@@ -154,9 +147,6 @@ class SectionsPageTests(EvalPagesFixtures, TestCase):
 
 
 class RunsPageTests(EvalPagesFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_eval_pages()
-
     def test_old_and_new_stand_side_by_side_with_cost_and_latency(self) -> None:
         chat = self.chat(f"hello {EVIL}", expected=[{"contains": ["arr"]}])
         old, new = self.run_chat(chat), self.run_chat(chat, self.drafted)
@@ -177,8 +167,7 @@ class RunsPageTests(EvalPagesFixtures, TestCase):
 
     def test_without_a_draft_there_is_one_column(self) -> None:
         self.run_chat(self.chat())
-        with platform_context():
-            self.draft.delete()
+        as_platform(self.draft.delete)
 
         answer = self.get("saved-chats")
 
@@ -199,9 +188,7 @@ class RunsPageTests(EvalPagesFixtures, TestCase):
             for number in range(count):
                 self.run_chat(self.chat(name=f"{count}-{number}"))
             self.get("saved-chats")
-            with CaptureQueriesContext(connection) as queries:
-                self.get("saved-chats")
-            numbers.append(len(queries))
+            numbers.append(queries_of(self.get, "saved-chats"))
         self.assertEqual(numbers[0], numbers[1])
 
     def test_the_review_names_what_speaks_against_the_draft(self) -> None:
@@ -216,16 +203,12 @@ class RunsPageTests(EvalPagesFixtures, TestCase):
 class FormTests(EvalPagesFixtures, TestCase):
     add = "/admin/sessions_app/savedchat/add/"
 
-    def setUp(self) -> None:
-        self.make_eval_pages()
-
     def fill(self, **more: str) -> dict[str, str]:
         form = {"agent_instance": str(self.instance.pk), "name": "Orders", "is_gate": "on"}
         return form | {"message_1": "Where is it?"} | more
 
     def only(self) -> SavedChat:
-        with platform_context():
-            return SavedChat.objects.get()
+        return row_of(SavedChat)
 
     def test_what_is_filled_in_is_a_test_chat(self) -> None:
         form = self.fill(contains_1="order\n\n Friday ", message_3="Thanks", excludes_3="sorry")
@@ -299,13 +282,12 @@ class FormTests(EvalPagesFixtures, TestCase):
         answer = self.browser.post(page, {"post": "yes"}, secure=True)
 
         self.assertEqual(answer.status_code, 302)
-        with platform_context():
-            self.assertFalse(SavedChat.objects.exists())
+        self.assertFalse(count_of(SavedChat))
 
 
 class FromSessionPageTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_eval_pages()
+        super().setUp()
         self.session = make_session(self.instance)
         make_message(self.session, content=f"Where is {EVIL}?")
         make_message(self.session, role=Role.ASSISTANT, content="Here.")
@@ -316,20 +298,17 @@ class FromSessionPageTests(EvalPagesFixtures, TestCase):
 
         self.assertNotContains(answer, "Where is")
         self.assertNotContains(posted, "Where is")
-        with platform_context():
-            self.assertFalse(SavedChat.objects.exists())
+        self.assertFalse(count_of(SavedChat))
 
     def test_with_a_reason_it_becomes_a_test_chat_in_one_click(self) -> None:
-        with platform_context():
-            open_access(self.root, self.account, reason="ticket 7")
+        opened(self.root, self.account)
 
         page = self.get("saved-chat-from-session", self.session.pk)
         made = self.post("saved-chat-from-session", self.session.pk, name="Orders")
 
         self.assertContains(page, "Where is &lt;script&gt;")
         self.assertEqual(made.status_code, 302)
-        with platform_context():
-            chat = SavedChat.objects.get()
+        chat = row_of(SavedChat)
         self.assertEqual((chat.name, chat.session_id), ("Orders", self.session.pk))
         self.assertFalse(chat.is_gate)
 
@@ -340,8 +319,7 @@ class FromSessionPageTests(EvalPagesFixtures, TestCase):
         self.assertContains(self.get("saved-chat-from-session", mine.pk), "Ahoy")
 
     def test_a_name_that_exists_is_asked_for_again(self) -> None:
-        with platform_context():
-            open_access(self.root, self.account, reason="ticket 7")
+        opened(self.root, self.account)
         self.chat(name="Reservation")
 
         answer = self.post("saved-chat-from-session", self.session.pk, name="Reservation")
@@ -356,7 +334,7 @@ class FromSessionPageTests(EvalPagesFixtures, TestCase):
 
 class ComparedVersionsTests(EvalPagesFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_eval_pages()
+        super().setUp()
         contents = [{"model": "scripted:echo", "system_prompt": text} for text in ("A.", "B.\nC.")]
         self.versions = [make_config_version(self.instance, content=each) for each in contents]
 

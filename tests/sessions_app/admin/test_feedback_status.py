@@ -19,6 +19,7 @@ from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import NothingAsked, from_session, with_better_answer
 from sessions_app.models import Message, MessageFeedback, Role, SavedChat, Session
 from tests.support.database.reads import reads
+from tests.support.database.stored import as_platform, count_of, row_of, rows_of
 from tests.support.factories import (
     make_account,
     make_feedback,
@@ -27,7 +28,7 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
-from tests.support.people import make_auditor, opened
+from tests.support.people import make_auditor, make_root, opened
 
 LIST = "/admin/sessions_app/messagefeedback/"
 
@@ -42,7 +43,7 @@ class AnswerCase(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        cls.boss = make_root(email="boss@example.com")
         cls.account = make_account("acme")
         cls.agent = make_instance(cls.account, "bot")
         cls.session = make_session(cls.agent)
@@ -74,9 +75,7 @@ class StatusTests(AnswerCase):
         return self.post(f"{LIST}{self.bad.pk}/status/", status=status, **more)
 
     def stored(self) -> MessageFeedback:
-        with platform_context():
-            found: MessageFeedback = MessageFeedback.objects.get(pk=self.bad.pk)
-        return found
+        return row_of(MessageFeedback, pk=self.bad.pk)
 
     def log(self) -> list[tuple[str, list[Any]]]:
         with platform_context():
@@ -199,9 +198,7 @@ class BetterAnswerTests(AnswerCase):
         self.form = f"/admin/sessions_app/savedchat/better-answer/{self.answer.pk}/"
 
     def made(self) -> SavedChat:
-        with platform_context():
-            found: SavedChat = SavedChat.objects.get()
-        return found
+        return row_of(SavedChat)
 
     def test_one_step_makes_a_test_chat_of_the_question_and_the_better_answer(self) -> None:
         self.assertContains(self.get(self.page), self.form)
@@ -221,8 +218,7 @@ class BetterAnswerTests(AnswerCase):
         self.assertEqual(chat.expected, [nothing, {"contains": ["thirty"], "excludes": ["ten"]}])
         self.assertEqual((chat.session_id, chat.is_gate), (self.session.pk, True))
         self.assertEqual(chat.name, f"Better answer of {exact_moment(self.answer.created_at)}")
-        with platform_context():
-            entry = AuditEntry.objects.get(object_type="saved_chats", action="created")
+        entry = row_of(AuditEntry, object_type="saved_chats", action="created")
         self.assertEqual(entry.actor, "boss@example.com")
         self.assertNotIn("Thirty", str(entry.changes))
 
@@ -252,8 +248,7 @@ class BetterAnswerTests(AnswerCase):
         sent = {"name": "Returns", "message_1": "Hello", "message_2": "How long?"}
         self.assertEqual(self.post(form, **sent, better_2="A month.").status_code, 302)
         self.assertEqual(self.made().better_answers, ["", "A month."])
-        with platform_context():
-            end_all(self.boss)
+        as_platform(end_all, self.boss)
         for page in (tests, form):
             self.assertNotContains(self.get(page), "A month.")
 
@@ -262,8 +257,7 @@ class BetterAnswerTests(AnswerCase):
         done = self.post(self.form, better="A month.", edit="1")
         editor = f"/admin/agents/agentinstance/{self.agent.pk}/configuration/"
         self.assertEqual(done["Location"], editor)
-        with platform_context():
-            names = list(SavedChat.objects.order_by("name").values_list("name", flat=True))
+        names = [row.name for row in rows_of(SavedChat, "name")]
         self.assertEqual(names[1], f"{names[0]} (2)")
 
     def test_what_is_wrong_is_reported_at_its_field(self) -> None:
@@ -277,8 +271,7 @@ class BetterAnswerTests(AnswerCase):
         first = make_message(make_session(self.agent), role=Role.ASSISTANT, content="Hi")
         page = self.post(f"/admin/sessions_app/savedchat/better-answer/{first.pk}/", better="x")
         self.assertContains(page, "was deleted")
-        with platform_context():
-            self.assertFalse(SavedChat.objects.exists())
+        self.assertFalse(count_of(SavedChat))
 
     def test_a_long_conversation_gives_what_led_to_the_question(self) -> None:
         for number in range(12):
@@ -290,8 +283,7 @@ class BetterAnswerTests(AnswerCase):
         self.assertEqual(len(chat.better_answers), 10)
 
     def test_it_needs_an_access_and_the_right_to_write_test_chats(self) -> None:
-        with platform_context():
-            end_all(self.boss)
+        as_platform(end_all, self.boss)
         self.assertTemplateUsed(self.get(self.form), "admin/support/reason.html")
         self.assertTemplateUsed(self.post(self.form, better="x"), "admin/support/reason.html")
         self.client.force_login(make_auditor(email="eye@example.com"))

@@ -20,7 +20,9 @@ from agents.models import AgentInstance, ConfigVersion
 from sessions_app.conversations import search
 from sessions_app.conversations.search import MessageSearch
 from sessions_app.models import Message, Role, Session
+from tests.sessions_app.admin_fixtures import slow_queries_of
 from tests.support.database.catalog import rows
+from tests.support.database.stored import as_platform, change_row, row_of
 from tests.support.factories import (
     make_account,
     make_config_publication,
@@ -30,7 +32,7 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
-from tests.support.people import opened
+from tests.support.people import make_root, opened
 
 START = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 SESSIONS, SEARCH = "/admin/sessions_app/session/", "/admin/list-search/"
@@ -54,7 +56,7 @@ class FoundCase(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        cls.boss = make_root(email="boss@example.com")
         cls.account = make_account("acme")
         cls.agent = make_instance(cls.account, "bot")
         cls.other_agent = make_instance(cls.account, "shop")
@@ -168,10 +170,7 @@ class SearchTests(FoundCase):
                 self.assertEqual(self.found(**fields), {each.pk for each in wanted})
 
     def test_a_hit_counts_by_its_own_time_however_long_the_conversation_went_on(self) -> None:
-        with platform_context():
-            Session.objects.filter(pk=self.early.pk).update(
-                last_activity_at=START + timedelta(days=9)
-            )
+        change_row(self.early, last_activity_at=START + timedelta(days=9))
         until = {"to": "2026-11-20", "to_time": "14:01"}
         self.assertEqual(self.found(text="refund", **until), {self.early.pk})
         self.assertEqual(self.found(q="ada", **until), {self.early.pk})
@@ -189,17 +188,10 @@ class SearchTests(FoundCase):
         self.assertNotContains(page, ">hidden<")
 
     def test_a_search_that_takes_too_long_is_stopped_with_a_message(self) -> None:
-        with connection.execute_wrapper(_slow):
+        with slow_queries_of("messages"):
             self.assertContains(self.find(text="refund"), "was stopped")
         with mock.patch.object(search, "MOST_HITS", 2):
             self.assertContains(self.find(text="refund"), "Choose fewer days")
-
-
-def _slow(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
-    if sql.startswith('SELECT "messages"'):
-        execute("SET LOCAL statement_timeout = '10ms'", None, False, context)
-        return execute("SELECT pg_sleep(2)", None, False, context)
-    return execute(sql, params, many, context)
 
 
 class WalkTests(FoundCase):
@@ -256,8 +248,7 @@ class WalkTests(FoundCase):
 
     def test_when_the_access_has_ended_nothing_is_marked(self) -> None:
         address = self.first_result(self.find(text="refund"))
-        with platform_context():
-            end_all(self.boss)
+        as_platform(end_all, self.boss)
         page = self.open(address)
         self.assertNotContains(page, "<mark>")
         self.assertNotContains(page, "Hit ")
@@ -285,8 +276,7 @@ class WalkTests(FoundCase):
 
     def test_each_search_is_noted_in_the_accounts_log(self) -> None:
         self.find(text="refund")
-        with platform_context():
-            [noted] = AuditEntry.objects.filter(object_type="messages", action="noted")
+        noted = row_of(AuditEntry, object_type="messages", action="noted")
         self.assertEqual((noted.account_id, noted.object), (self.account.pk, "search: refund"))
 
 

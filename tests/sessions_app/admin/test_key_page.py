@@ -17,7 +17,9 @@ from agents.models import AgentInstance
 from sessions_app.usage import of_key
 from sessions_app.usage.of_key import use_of
 from tests.support.api_client import ApiClient
-from tests.support.factories import make_account, make_instance, make_key, make_refusals, make_user
+from tests.support.database.stored import change_row
+from tests.support.factories import make_account, make_instance, make_key, make_refusals
+from tests.support.people import make_root
 from tests.support.usage import settled
 
 
@@ -31,7 +33,7 @@ class KeyPageTests(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.root = make_user("root@example.com", is_staff=True, is_superuser=True)
+        cls.root = make_root(email="root@example.com")
         cls.account = make_account("acme")
         cls.key, cls.text = make_key(cls.account, name="Shop", networks=["10.0.0.0/8"])
         cls.bot, cls.desk = make_instance(cls.account, "bot"), make_instance(cls.account, "desk")
@@ -59,8 +61,7 @@ class KeyPageTests(TestCase):
         self.assertEqual((tiles["Networks"].value, tiles["Networks"].note), ("1", "10.0.0.0/8"))
         self.assertEqual(tiles["Last used"].value, "never")
         self.assertEqual(
-            page.context["agents"],
-            [("desk", "1", "0.0%", "$9.00"), ("bot", "2", "50.0%", "$3.00")],
+            page.context["agents"], [("desk", "1", "0.0%", "$9.00"), ("bot", "2", "50.0%", "$3.00")]
         )
         self.assertContains(page, "network_not_allowed")
         self.assertContains(page, "Add the caller&#x27;s network to the key")
@@ -70,9 +71,8 @@ class KeyPageTests(TestCase):
         self.assertEqual(len(requests.context["cl"].result_list), 3)
 
     def test_the_last_use_is_told_to_the_minute(self) -> None:
-        with platform_context():
-            moment = datetime(2026, 11, 29, 22, 59, tzinfo=UTC)
-            ApiKey.objects.filter(pk=self.key.pk).update(last_used_at=moment)
+        moment = datetime(2026, 11, 29, 22, 59, tzinfo=UTC)
+        change_row(self.key, last_used_at=moment)
         tiles = {tile.name: tile for tile in self.page().context["tiles"]}
 
         self.assertEqual(

@@ -19,14 +19,15 @@ from django.utils import timezone
 
 from accounts.audit import csv_export
 from accounts.members import support_access
-from accounts.members.support_access import open_access
 from accounts.models import Account, AuditEntry, User
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
 from salient.cursor import Cursor
 from sessions_app.conversations.origins import origin_of
 from sessions_app.models import LLMRequest, Message, MessageFeedback, Session
-from tests.support.database.reads import reads
+from tests.sessions_app.admin_fixtures import slow_queries_of
+from tests.support.database.reads import queries_of, reads
+from tests.support.database.stored import as_platform, change_all, row_of
 from tests.support.factories import (
     make_account,
     make_feedback,
@@ -35,8 +36,8 @@ from tests.support.factories import (
     make_message,
     make_session,
     make_usage_day,
-    make_user,
 )
+from tests.support.people import make_root, opened
 
 LISTS: dict[str, Any] = {
     "session": Session,
@@ -54,7 +55,7 @@ class ListCase(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        cls.boss = make_root(email="boss@example.com")
         cls.account = make_account("acme")
         cls.instance = make_instance(cls.account, "bot")
 
@@ -78,8 +79,7 @@ class ListCase(TestCase):
         return [row.pk for row in self.get(name, **query).context["cl"].result_list]
 
     def access(self) -> None:
-        with platform_context():
-            open_access(self.boss, self.account, reason="ticket 7")
+        opened(self.boss, self.account)
 
     def of_account(self) -> dict[str, str]:
         return {"account__id__exact": str(self.account.pk)}
@@ -149,17 +149,14 @@ class QueryTests(ListCase):
         search_before = self.number("session", **queries)
         for number in range(49):
             self.talk(number)
-        with platform_context():
-            Message.objects.update(content="word0")
+        change_all(Message, content="word0")
         self.assertEqual({name: self.number(name) for name in LISTS}, before)
         self.assertEqual(self.number("session", **queries), search_before)
 
     def number(self, name: str, **query: str) -> int:
         # What is searched for, and that a list was looked through, is noted once.
         self.get(name, **(query or self.of_account()))
-        with CaptureQueriesContext(connection) as queries:
-            self.get(name, **(query or self.of_account()))
-        return len(queries)
+        return queries_of(self.get, name, **(query or self.of_account()))
 
 
 class FilterTests(ListCase):
@@ -239,16 +236,9 @@ class FilterTests(ListCase):
         self.assertEqual(len(self.listed("message", session__id__exact=str(self.old.pk))), 1)
 
     def test_a_filter_that_takes_too_long_is_stopped_with_a_message(self) -> None:
-        with connection.execute_wrapper(_slow):
+        with slow_queries_of("sessions"):
             page = self.get("session")
         self.assertContains(page, "was stopped")
-
-
-def _slow(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
-    if sql.startswith('SELECT "sessions"'):
-        execute("SET LOCAL statement_timeout = '10ms'", None, False, context)
-        return execute("SELECT pg_sleep(2)", None, False, context)
-    return execute(sql, params, many, context)
 
 
 class OriginTests(ListCase):
@@ -299,8 +289,7 @@ class TextTests(ListCase):
         self.access()
         page = self.get("session", text="word1", **self.of_account())
         self.assertContains(page, "<mark>word1</mark>")
-        with platform_context():
-            noted = AuditEntry.objects.filter(object_type="messages", action="noted").get()
+        noted = row_of(AuditEntry, object_type="messages", action="noted")
         self.assertEqual((noted.account_id, noted.object), (self.account.pk, "search: word1"))
 
     def test_the_words_are_understood_as_search_engines_do(self) -> None:
@@ -337,10 +326,9 @@ class TextTests(ListCase):
 
     def test_a_messages_words_are_hidden_without_access(self) -> None:
         session = self.talk(1)
-        with platform_context():
-            message = Message.objects.get(session=session)
-            feedback = MessageFeedback.objects.get(session=session)
-            MessageFeedback.objects.update(comment="comment1")
+        message = row_of(Message, session=session)
+        feedback = row_of(MessageFeedback, session=session)
+        change_all(MessageFeedback, comment="comment1")
         pages: list[Callable[[], Any]] = [
             lambda: self.get("message", **self.of_account()),
             lambda: self.get(f"message/{message.pk}/change"),
@@ -372,8 +360,7 @@ class TextTests(ListCase):
                 self.get(name, **query)
         # Without a comment there is nothing to read in a feedback.
         self.assertEqual(self.looks(), ["messages"])
-        with platform_context():
-            MessageFeedback.objects.update(comment="comment1")
+        change_all(MessageFeedback, comment="comment1")
         self.get("messagefeedback")
         self.access()
         self.get("message", **self.of_account())
@@ -504,13 +491,10 @@ class ExportTests(ListCase):
         self.assertIn(b"INCOMPLETE: the export was ended here", text)
 
     def access_ends(self) -> None:
-        with platform_context():
-            support_access.end_all(self.boss)
+        as_platform(support_access.end_all, self.boss)
 
     def noted(self) -> AuditEntry:
-        with platform_context():
-            entry: AuditEntry = AuditEntry.objects.filter(action="noted").get()
-        return entry
+        return row_of(AuditEntry, action="noted")
 
     async def test_wrong_filters_lead_back_to_the_list_that_tells(self) -> None:
         browser = AsyncClient()

@@ -9,12 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import Permission
-from django.db import connection
 from django.test import SimpleTestCase, TestCase
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.tenancy.context import platform_context
 from salient.formatting import compact, duration, exact_money, money, money_on_axis
 from sessions_app.admin.overview.page import change, moved
 from sessions_app.admin.overview.svg_charts import (
@@ -29,13 +26,16 @@ from sessions_app.admin.overview.svg_charts import (
 from sessions_app.usage import rollup
 from sessions_app.usage.failures import latest_failures
 from sessions_app.usage.queries import Days, figures_by
+from tests.support.database.reads import queries_of
+from tests.support.database.stored import as_platform
 from tests.support.factories import make_budget, make_user
+from tests.support.people import make_root
 from tests.support.usage import DAY, busy_account, settled
 
 
 class OverviewCase(TestCase):
     def setUp(self) -> None:
-        self.root = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        self.root = make_root(email="boss@example.com")
         self.client.force_login(self.root)
 
     def page(self, query: str = "") -> Any:
@@ -196,10 +196,9 @@ class LinkTests(OverviewCase):
         rollup.rebuild(instance.account_id)
         days = Days.until_today(7)
 
-        with platform_context():
-            found = figures_by("day", days=days)
-            both = latest_failures(found, days)
-            none = latest_failures({}, days)
+        found = as_platform(figures_by, "day", days=days)
+        both = as_platform(latest_failures, found, days)
+        none = as_platform(latest_failures, {}, days)
 
         self.assertEqual(([each.completion_status for each in both], none), (["partial"] * 2, []))
 
@@ -208,14 +207,10 @@ class PageTests(OverviewCase):
     def test_as_many_queries_for_fifty_accounts_as_for_one(self) -> None:
         busy_account(turns=1)
         self.page()
-        with CaptureQueriesContext(connection) as one:
-            self.page()
+        one = queries_of(self.page)
         for _ in range(49):
             busy_account(turns=1)
-        with CaptureQueriesContext(connection) as fifty:
-            self.page()
-
-        self.assertEqual(len(one), len(fifty))
+        self.assertEqual(one, queries_of(self.page))
 
     def test_names_are_escaped(self) -> None:
         instance = busy_account("acme", name="<script>alert(1)</script>")

@@ -19,7 +19,7 @@ from sessions_app.models.insights import LATENCY_BUCKETS
 from sessions_app.usage.queries import Days, today
 from sessions_app.usage.totals import store
 from tests.support.factories import make_account, make_budget, make_instance, make_user
-from tests.support.people import make_auditor
+from tests.support.people import make_auditor, make_root
 
 MOST_QUERIES, MOST_BYTES = 15, 100_000
 MODELS = [f"provider-{n}:a-model-with-a-name-{n}" for n in range(8)]
@@ -62,7 +62,7 @@ class PageCostTests(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.root = make_user("root@example.com", is_staff=True, is_superuser=True)
+        cls.root = make_root(email="root@example.com")
 
     def cost_of(self, address: str, user: User) -> tuple[int, int]:
         """Return a page's queries and bytes, when what a process reads once has been read."""

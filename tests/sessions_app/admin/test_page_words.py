@@ -17,7 +17,8 @@ from salient.formatting import duration, exact_moment, moment, short_days
 from sessions_app.usage import rollup
 from sessions_app.usage.error_help import all_help, help_with
 from tests.e2e.fixtures import EMAIL, addresses, furnish
-from tests.support.factories import make_account, make_message, make_session, make_user
+from tests.support.factories import make_account, make_message, make_session
+from tests.support.people import make_root
 from tests.support.usage import busy_account, settled
 
 TEMPLATES = Path(settings.BASE_DIR) / "templates"
@@ -106,7 +107,7 @@ class ErrorHelpTests(SimpleTestCase):
 @override_settings(SECURE_SSL_REDIRECT=False)
 class PageWordTests(TestCase):
     def setUp(self) -> None:
-        self.client.force_login(make_user("root@example.com", is_staff=True, is_superuser=True))
+        self.client.force_login(make_root(email="root@example.com"))
 
     def words(self, address: str) -> str:
         return words_of(self.client.get(address).content.decode())

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import Permission
-from django.db import connection
 from django.test import TestCase
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import Account, ApiKey, User
@@ -15,6 +13,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance
 from sessions_app.conversations.look_up import MOST_OF_A_KIND, look_up
 from sessions_app.models import LLMRequest, Session
+from tests.support.database.reads import queries_of
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -115,12 +114,9 @@ class PaletteTests(TestCase):
             make_account(f"acme-{number}")
         self.assertEqual(len(self.find("acme")), MOST_OF_A_KIND)
         for text, most in (("acme", 5), ("ada@client.example", 4), (self.secret, 1), ("a", 0)):
-            with self.subTest(text), CaptureQueriesContext(connection) as queries:
-                self.find(text)
-            self.assertLessEqual(len(queries), AROUND + most)
-        with CaptureQueriesContext(connection) as queries:
-            self.find(str(self.session.pk))
-        self.assertLessEqual(len(queries), AROUND + 6)
+            with self.subTest(text):
+                self.assertLessEqual(queries_of(self.find, text), AROUND + most)
+        self.assertLessEqual(queries_of(self.find, str(self.session.pk)), AROUND + 6)
 
     def test_results_are_by_rights(self) -> None:
         self.client.force_login(staff := make_user(is_staff=True))

@@ -9,6 +9,7 @@ from django.test import TestCase
 from accounts.models import AuditEntry
 from accounts.tenancy.context import platform_context
 from sessions_app.models import Profile
+from tests.support.database.stored import count_of, row_of
 from tests.support.factories import make_hold, make_profile, make_session
 from tests.support.people import make_root, opened
 
@@ -47,8 +48,7 @@ class ProfilePages(TestCase):
         form = {"customer_name": "Forged"}
         answer = self.client.post(f"{self.page}/change/", form, secure=True)
         self.assertTemplateUsed(answer, "admin/support/reason.html")
-        with platform_context():
-            self.assertEqual(Profile.objects.get().customer_name, CANARY)
+        self.assertEqual(row_of(Profile).customer_name, CANARY)
 
     def test_with_one_they_are_shown_and_the_look_is_noted(self) -> None:
         self.access()
@@ -67,8 +67,7 @@ class ProfilePages(TestCase):
     def test_it_is_erased_without_being_read(self) -> None:
         answer = self.client.post(f"{self.page}/delete/", {"post": "yes"}, secure=True)
         self.assertEqual(answer.status_code, 302)
-        with platform_context():
-            self.assertFalse(Profile.objects.exists())
+        self.assertFalse(count_of(Profile))
 
     def test_what_a_hold_covers_is_neither_changed_nor_deleted(self) -> None:
         self.access()
@@ -82,5 +81,4 @@ class ProfilePages(TestCase):
         ):
             with self.subTest(path):
                 self.client.post(path, form, secure=True)
-                with platform_context():
-                    self.assertEqual(Profile.objects.get().customer_name, CANARY)
+                self.assertEqual(row_of(Profile).customer_name, CANARY)

@@ -15,6 +15,7 @@ from agents.models import AgentInstance
 from sessions_app.models import LLMRequest
 from sessions_app.usage.queries import today
 from tests.support.factories import make_account, make_instance, make_key, make_user
+from tests.support.people import make_root
 from tests.support.usage import settled
 
 DAY = timedelta(days=1)
@@ -34,7 +35,7 @@ class OrderTests(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.root = make_user("root@example.com", is_staff=True, is_superuser=True)
+        cls.root = make_root(email="root@example.com")
         acme = make_account("acme")
         cls.key, _ = make_key(acme, name="Shop")
         cls.bot, other = make_instance(acme, "bot"), make_instance(make_account("beta"), "b")

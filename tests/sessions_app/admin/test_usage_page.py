@@ -20,7 +20,9 @@ from sessions_app.models import LLMRequest
 from sessions_app.usage import rollup
 from sessions_app.usage.months import Part, Usage, latest_months, month_of, name_of
 from sessions_app.usage.queries import Days, start_of
+from tests.support.database.stored import row_of
 from tests.support.factories import make_account, make_instance, make_key, make_user
+from tests.support.people import make_root
 from tests.support.usage import settled
 
 
@@ -36,7 +38,7 @@ class UsageCase(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.root = make_user("root@example.com", is_staff=True, is_superuser=True)
+        cls.root = make_root(email="root@example.com")
         acme, beta = make_account("acme"), make_account("beta")
         cls.key, _ = make_key(acme, name="Shop")
         cls.bot, cls.other = make_instance(acme, "bot"), make_instance(beta, "bot")
@@ -93,10 +95,7 @@ class SumTests(UsageCase):
         )
         self.assertEqual(
             [(row.names, row.figures.requests) for row in by_key.dearest(9)],
-            [
-                ((str(self.key),), 1),
-                (("no key: visitors, members, staff",), 2),
-            ],
+            [((str(self.key),), 1), (("no key: visitors, members, staff",), 2)],
         )
 
     def test_months_are_whole_and_named(self) -> None:
@@ -141,8 +140,7 @@ class PageTests(UsageCase):
         rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
         told = [(row["model"], row["requests"], row["cost_usd"]) for row in rows]
         self.assertEqual(told, [("openai:gpt-5", "2", "1.50000000"), ("openai:mini", "1", "")])
-        with platform_context():
-            [noted] = AuditEntry.objects.filter(object_type="usage_days")
+        noted = row_of(AuditEntry, object_type="usage_days")
         self.assertEqual(noted.account_id, acme.pk)
         everything = self.page(f"?month={name_of(last_month())}&format=csv")
         self.assertIn(f"usage-all-{name_of(last_month())}.csv", everything["Content-Disposition"])

@@ -19,9 +19,6 @@ from tests.support.servers.served import Served, eventually, served
 class BehindNginxTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple[Served, HeldModel, aiohttp.ClientSession]]:
         async with (
@@ -41,10 +38,7 @@ class BehindNginxTests(AgentFixtures, TransactionTestCase):
         statuses: list[int] = []
 
         async def play() -> None:
-            async with (
-                self.serving() as (server, model, client),
-                asyncio.TaskGroup() as group,
-            ):
+            async with self.serving() as (server, model, client), asyncio.TaskGroup() as group:
                 for each in streams:
                     group.create_task(each.follow(client, self.path("stream")))
                 for each in streams:

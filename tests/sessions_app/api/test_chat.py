@@ -15,19 +15,16 @@ from django.utils import timezone
 
 import agents.config
 from accounts.models import Account, ApiKey
-from accounts.tenancy.context import platform_context
-from agents.models import AgentInstance
+from agents.models import ConfigVersion
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Message, Session
 from tests.support.api_client import ApiClient, Call
+from tests.support.database.stored import change_row, row_of
 from tests.support.factories import make_account, make_instance, make_key, write_config
-from tests.support.fixtures import AgentFixtures, counts, stored
+from tests.support.fixtures import AgentFixtures, counts, key_client, stored
 
 
 class ChatTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_answers_with_usage_and_cost(self) -> None:
         answer = await self.api.post(self.path("chat"), {"message": "hello"})
 
@@ -96,9 +93,6 @@ class ChatTests(AgentFixtures, TestCase):
 
 
 class StreamTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_streams_the_answer_and_ends_in_done(self) -> None:
         answer = await self.api.post(self.path("stream"), {"message": "hello"})
 
@@ -114,14 +108,8 @@ class StreamTests(AgentFixtures, TestCase):
         self.assertEqual(messages[1].content, text)
         self.assertEqual(done["usage"]["output_tokens"], request.completion_tokens)
         self.assertEqual(done["cost"]["source"], "free")
-        self.assertEqual(done["config_version"], (await self.version_digest(request))[:12])
-
-    async def version_digest(self, request: object) -> str:
-        def digest() -> str:
-            with platform_context():
-                return str(request.config_version.digest)  # type: ignore[attr-defined]
-
-        return await sync_to_async(digest)()
+        version = await sync_to_async(row_of)(ConfigVersion, pk=request.config_version_id)
+        self.assertEqual(done["config_version"], version.digest[:12])
 
     async def test_done_and_the_end_of_the_answer_go_out_together(self) -> None:
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
@@ -200,9 +188,6 @@ class StreamTests(AgentFixtures, TestCase):
 
 
 class FailureTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_model_that_fails_costs_the_caller_no_message(self) -> None:
         self.configure("model: scripted:fail\nretries: 0\n")
         answer = await self.api.post(self.path("chat"), {"message": "hello"})
@@ -246,9 +231,6 @@ BAD_BODIES: list[tuple[str, bytes, int, str]] = [
 
 
 class BadInputTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_wrong_body_is_refused_clearly_and_stores_nothing(self) -> None:
         for what in ("chat", "stream"):
             for name, raw, status, names in BAD_BODIES:
@@ -291,9 +273,6 @@ class BadInputTests(AgentFixtures, TestCase):
 
 
 class BrokenConfigTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_the_last_good_version_serves_while_the_file_is_broken(self) -> None:
         before = await self.say("hello")
         self.configure("model: [broken\n")
@@ -338,7 +317,7 @@ SCRIPTED_WITHOUT_PROMPT = "model: scripted:echo\n"
 
 class CallerTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.other = make_account("beta")
         make_instance(self.other, "bot")
         _, self.other_secret = make_key(self.other)
@@ -365,12 +344,8 @@ class CallerTests(AgentFixtures, TestCase):
                 self.assertEqual(await self.ask(secret, account), status)
 
     async def test_unknown_foreign_and_inactive_are_one_answer(self) -> None:
-        def retire() -> None:
-            retired = make_instance(self.account, "retired")
-            with platform_context():
-                AgentInstance.objects.filter(pk=retired.pk).update(status="inactive")
-
-        await sync_to_async(retire)()
+        retired = await sync_to_async(make_instance)(self.account, "retired")
+        await sync_to_async(change_row)(retired, status="inactive")
         for alike in (
             (("acme", "retired"), ("acme", "nobody")),
             (("beta", "bot"), ("no", "bot"), ("no", "retired")),
@@ -391,18 +366,12 @@ class CallerTests(AgentFixtures, TestCase):
     async def test_a_revoked_or_expired_key_is_refused(self) -> None:
         for fields in ({"revoked_at": timezone.now()}, {"expires_at": timezone.now()}):
             with self.subTest(fields=list(fields)):
-                secret = await sync_to_async(self.make_dead_key)(fields)
+                key, secret = await sync_to_async(make_key)(self.account)
+                await sync_to_async(change_row)(key, **fields)
                 self.assertEqual(await self.ask(secret), 401)
 
-    def make_dead_key(self, fields: Mapping[str, object]) -> str:
-        key, secret = make_key(self.account)
-        with platform_context():
-            ApiKey.objects.filter(pk=key.pk).update(**fields)
-        return secret
-
     async def test_a_key_does_what_its_scopes_say(self) -> None:
-        _, secret = await sync_to_async(make_key)(self.account, scopes=["agents:read"])
-        reader = ApiClient(secret)
+        reader = await sync_to_async(key_client)(self.account, scopes=["agents:read"])
 
         self.assertEqual((await reader.get("/accounts/acme/agents")).status, 200)
         refused = await reader.post(self.path("chat"), {"message": "x"})
@@ -416,15 +385,13 @@ class CallerTests(AgentFixtures, TestCase):
                 self.assertEqual(answer.headers["www-authenticate"], "Bearer")
 
     async def test_the_use_of_a_key_is_noted_once_a_minute(self) -> None:
-        def last_used() -> object:
-            with platform_context():
-                return ApiKey.objects.get(account=self.account).last_used_at
-
-        await self.ask(self.secret)
-        first = await sync_to_async(last_used)()
-        await self.ask(self.secret)
-        self.assertEqual(await sync_to_async(last_used)(), first)
-        self.assertLess(timezone.now() - first, timedelta(minutes=1))  # type: ignore[operator]
+        used = set()
+        for _ in range(2):
+            await self.ask(self.secret)
+            used.add((await sync_to_async(row_of)(ApiKey, account=self.account)).last_used_at)
+        [once] = used
+        assert once is not None
+        self.assertLess(timezone.now() - once, timedelta(minutes=1))
 
     async def test_answers_stay_out_of_caches(self) -> None:
         answer = await self.api.get("/accounts/acme/agents")
@@ -452,9 +419,6 @@ class CallerTests(AgentFixtures, TestCase):
 
 
 class AgentTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_lists_what_the_account_offers(self) -> None:
         answer = await self.api.get("/accounts/acme/agents")
 
@@ -487,17 +451,10 @@ class AgentTests(AgentFixtures, TestCase):
 
 
 class SessionIsolationTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_session_belongs_to_account_and_instance_by_the_database(self) -> None:
         body = await self.say("hello")
 
-        def load() -> Session:
-            with platform_context():
-                return Session.objects.get(pk=body["session_id"])
-
-        session = await sync_to_async(load)()
+        session = await sync_to_async(row_of)(Session, pk=body["session_id"])
         self.assertEqual(
             (session.account_slug, session.agent_instance_slug, session.is_anonymous),
             ("acme", "bot", True),

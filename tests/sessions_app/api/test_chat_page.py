@@ -33,7 +33,7 @@ def history_in(page: Any) -> Any:
 
 class PageCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.enterContext(override_settings(DEMO=True))
         self.cookie = visitor_tokens.cookie_name("acme", "bot")
 

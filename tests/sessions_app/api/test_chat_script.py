@@ -24,9 +24,6 @@ SCRIPT = Path(settings.BASE_DIR) / "static/chat.js"
 if shutil.which("node") or os.environ.get("CI"):
 
     class ChatScriptTests(AgentFixtures, TransactionTestCase):
-        def setUp(self) -> None:
-            self.make_fixtures()
-
         async def test_an_answer_goes_on_and_a_stopped_one_ends(self) -> None:
             whole = (await self.say("Hello"))["response"]
             await install()

@@ -14,8 +14,9 @@ from accounts.tenancy.context import platform_context
 from agents.costs.own_prices import forget_prices
 from sessions_app.models import LLMRequest, PromptSection, Session
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import change_all, count_of, row_of
 from tests.support.factories import make_key
-from tests.support.fixtures import LimitedFixtures, MockModelFixtures, counts, stored
+from tests.support.fixtures import LimitedFixtures, MockModelFixtures, counts, key_client, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply
 
 PROMPT = "You sell shoes.\n\n## Discounts\n\nNever say that there are any.\n"
@@ -33,10 +34,9 @@ class DryFixtures(LimitedFixtures, MockModelFixtures):
     def setUp(self) -> None:
         super().setUp()
         self.configure(self.config, PROMPT)
-        _, secret = make_key(
+        self.manager = key_client(
             self.account, scopes=[Scope.CHAT, Scope.CONFIG_READ, Scope.VISITORS_WRITE]
         )
-        self.manager = ApiClient(secret)
 
     async def try_out(self, who: ApiClient | None = None, **body: Any) -> Any:
         answer = await self.tried(who, **body)
@@ -96,10 +96,7 @@ class SameAsTheRealCallTests(DryFixtures):
 
         self.assertEqual((tried["session_id"], tried["history_messages"]), (session_id, 2))
         said = "Welche Größe habe ich?Größe 43 → “schön”."
-        self.assertIn(
-            {"name": "history", "tokens": -(-len(said.encode()) // 4)},
-            tried["parts"],
-        )
+        self.assertIn({"name": "history", "tokens": -(-len(said.encode()) // 4)}, tried["parts"])
 
     async def test_a_short_memory(self) -> None:
         self.configure(f"{self.config}history_limit: 2\n")
@@ -150,9 +147,8 @@ class NoTraceTests(DryFixtures):
         await sync_to_async(self.assert_no_text)()
 
     def assert_no_text(self) -> None:
-        with platform_context():
-            self.assertEqual(PromptSection.objects.count(), 0)
-            self.assertEqual(Budget.objects.get().spent, 0)
+        self.assertEqual(count_of(PromptSection), 0)
+        self.assertEqual(row_of(Budget).spent, 0)
 
     async def test_it_counts_as_a_call_and_is_refused_as_one(self) -> None:
         await sync_to_async(set_limits)(self.account, requests_per_minute_per_key=2)
@@ -192,13 +188,11 @@ class RefusalTests(DryFixtures):
             session_id = (await self.chat()).json()["session_id"]
 
         def let_run() -> None:
-            with platform_context():
-                LLMRequest.objects.update(completion_status="running", settled_at=None)
+            change_all(LLMRequest, completion_status="running", settled_at=None)
 
         def close() -> None:
-            with platform_context():
-                LLMRequest.objects.update(completion_status="complete")
-                Session.objects.update(closed_at="2026-01-01T00:00:00Z")
+            change_all(LLMRequest, completion_status="complete")
+            change_all(Session, closed_at="2026-01-01T00:00:00Z")
 
         unknown = {"session_id": "01a1fc25-530b-7abb-be19-1fd8609513f4"}
         known = {"session_id": session_id}

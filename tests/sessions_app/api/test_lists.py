@@ -8,9 +8,9 @@ from asgiref.sync import async_to_sync
 from django.test import TestCase
 
 from accounts.models import MemberRole
-from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from tests.accounts.member_fixtures import make_member
+from tests.support.database.stored import as_platform
 from tests.support.factories import (
     make_audit_entry,
     make_connection,
@@ -43,7 +43,7 @@ LISTS = {
 
 class ListTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.session = make_session(self.instance)
         self.webhook = make_webhook(self.account)
         for number in range(4):
@@ -56,8 +56,9 @@ class ListTests(AgentFixtures, TestCase):
             make_audit_entry(self.account)
             make_key(self.account)
             make_delivery(self.webhook)
-            with platform_context():
-                publishing.publish(self.instance, f"system_prompt: Be {number}.\n", "More", None)
+            as_platform(
+                publishing.publish, self.instance, f"system_prompt: Be {number}.\n", "More", None
+            )
 
     def page(self, short: str, **query: Any) -> Any:
         [route] = [route for route in routes() if route.short == short]

@@ -12,15 +12,9 @@ import aiohttp
 from django.conf import settings
 from django.test import TransactionTestCase
 
-from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest
-from tests.support.factories import (
-    make_account,
-    make_instance,
-    make_key,
-    make_limits,
-    write_config,
-)
+from tests.support.database.stored import rows_of
+from tests.support.factories import make_account, make_instance, make_key, make_limits, write_config
 from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import (
     LONG,
@@ -46,7 +40,7 @@ class SeveralServersTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         globex = make_account("globex")
         make_instance(globex, "bot")
         write_config(settings.AGENT_CONFIG_DIR, "globex", "bot", self.config, "Be brief.")
@@ -56,8 +50,7 @@ class SeveralServersTests(AgentFixtures, TransactionTestCase):
     def test_they_share_turns_limits_and_accounts_and_one_is_replaced_unnoticed(self) -> None:
         asyncio.run(self.play())
 
-        with platform_context():
-            ends = Counter(LLMRequest.objects.values_list("completion_status", flat=True))
+        ends = Counter(row.completion_status for row in rows_of(LLMRequest))
         self.assertEqual((set(ends), ends["cancelled"]), ({"complete", "cancelled"}, 1))
 
     async def play(self) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from sessions_app.usage import rollup
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_budget, make_instance, make_key
+from tests.support.fixtures import key_client
 from tests.support.usage import DAY, busy_account, settled
 
 USAGE = "/accounts/acme/usage"
@@ -26,7 +27,7 @@ class UsageApiTests(TestCase):
         settled(self.second, timezone.now() - 40 * DAY)
         rollup.rebuild(self.account.pk)
         busy_account("other", turns=5)
-        self.client_ = ApiClient(make_key(self.account)[1])
+        self.client_ = key_client(self.account)
 
     async def usage(self, **query: Any) -> Any:
         answer = await self.client_.get(USAGE, **query)

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.audit.csv_export import BYTE_ORDER_MARK
 from accounts.models import AuditEntry
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from sessions_app.api.usage_schemas import By
 from sessions_app.models import LLMRequest, Session
 from sessions_app.usage import report, requests, rollup
@@ -23,7 +23,9 @@ from sessions_app.usage.queries import Days, figures_by
 from sessions_app.usage.report import COLUMNS, SUMMED_COLUMNS
 from sessions_app.usage.requests import Which, requests_by
 from tests.support.api_client import Answer, ApiClient
+from tests.support.database.stored import rows_of
 from tests.support.factories import make_account, make_instance, make_key
+from tests.support.fixtures import key_client
 from tests.support.usage import DAY, settled
 
 USAGE = "/accounts/acme/usage"
@@ -58,13 +60,7 @@ class PartsTestCase(TestCase):
         self.api = self.client_with(["usage:read", "history:read", "keys:read"])
 
     def turn(
-        self,
-        end_user: str | None,
-        tags: Any,
-        *,
-        of: Any = None,
-        days_ago: int = 0,
-        **later: Any,
+        self, end_user: str | None, tags: Any, *, of: Any = None, days_ago: int = 0, **later: Any
     ) -> None:
         """Make a settled turn; `later` are columns with other values than `settled` writes."""
         made = settled(of or self.first, noon(days_ago))
@@ -80,7 +76,7 @@ class PartsTestCase(TestCase):
         rollup.rebuild(of.account_id)
 
     def client_with(self, scopes: list[str], **fields: Any) -> ApiClient:
-        return ApiClient(make_key(self.account, scopes=scopes, **fields)[1])
+        return key_client(self.account, scopes=scopes, **fields)
 
     async def ask(self, **query: Any) -> Answer:
         return await self.api.get(USAGE, **query)
@@ -312,5 +308,4 @@ class UsageCsvTests(PartsTestCase):
         self.assertEqual(entry.changes, {"by": [None, "key"], "agent": [None, "first"]})
 
     def noted(self) -> list[AuditEntry]:
-        with platform_context():
-            return [*AuditEntry.objects.filter(action="noted", object_type="usage_days")]
+        return rows_of(AuditEntry, action="noted", object_type="usage_days")

@@ -15,7 +15,6 @@ from django.utils import timezone
 from accounts.auth import revocation
 from accounts.auth.caller import Caller
 from accounts.models import Account, AccountStatus, Scope
-from accounts.tenancy.context import platform_context
 from agents.runtime.events import TextDelta, ToolCall
 from salient.api.lifespan import finish_background
 from salient.api.problems import NotFound
@@ -24,6 +23,7 @@ from sessions_app.background.running import running_here
 from sessions_app.models import LLMRequest, TurnEventBatch
 from sessions_app.turns.abandoned import settle_abandoned
 from tests.support.api_client import Call
+from tests.support.database.stored import change_all, change_row, count_of
 from tests.support.factories import make_event_batch, make_llm_request, make_message, make_session
 from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import SHORT, HeldModel
@@ -40,9 +40,6 @@ def watches() -> int:
 
 class FollowingTests(AgentFixtures, TestCase):
     config = "model: mock:test-model\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     def make_running(self) -> LLMRequest:
         """Make a turn that another process runs, and what that has stored of it."""
@@ -62,19 +59,15 @@ class FollowingTests(AgentFixtures, TestCase):
             begun = (await self.api.post(self.path("chat"), body)).json()
             for elsewhere in (False, True):
                 with mock.patch.object(
-                    stored_turns,
-                    "running_here",
-                    (lambda *_: None) if elsewhere else running_here,
+                    stored_turns, "running_here", (lambda *_: None) if elsewhere else running_here
                 ):
                     for moment in range(30):
-                        call = Call(self.api, "GET", self.events_of(begun["id"]))
-                        running = asyncio.create_task(call.run())
+                        call = Call(self.api, "GET", self.events_of(begun["id"])).begin()
                         if moment > 20:
                             await asyncio.sleep(0.01 * (moment - 20))
                         for _ in range(moment):
                             await asyncio.sleep(0)
-                        call.leave()
-                        await asyncio.gather(running, return_exceptions=True)
+                        await call.end()
                 self.assertEqual(following._followers, {})
                 self.assertEqual(watches(), 1)
             model.released.set()
@@ -114,7 +107,7 @@ class FollowingTests(AgentFixtures, TestCase):
         request = await sync_to_async(self.make_running)()
         reading = asyncio.create_task(self.api.get(self.events_of(request)))
         await asyncio.sleep(0.3)
-        await sync_to_async(self.suspend)()
+        await sync_to_async(change_all)(Account, status=AccountStatus.SUSPENDED)
         async with asyncio.timeout(10):
             events = (await reading).events()
 
@@ -152,14 +145,9 @@ class FollowingTests(AgentFixtures, TestCase):
             )
             self.assertEqual(answer.status, 400, sent)
 
-    def suspend(self) -> None:
-        with platform_context():
-            Account.objects.update(status=AccountStatus.SUSPENDED)
-
     def end(self, request: LLMRequest) -> None:
         """End the turn without a message, as where its answer could not be stored."""
-        with platform_context():
-            LLMRequest.objects.filter(pk=request.pk).update(
-                completion_status="complete", settled_at=timezone.now() + timedelta(seconds=1)
-            )
-            self.assertEqual(TurnEventBatch.objects.count(), 1)
+        change_row(
+            request, completion_status="complete", settled_at=timezone.now() + timedelta(seconds=1)
+        )
+        self.assertEqual(count_of(TurnEventBatch), 1)

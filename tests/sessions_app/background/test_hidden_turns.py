@@ -19,9 +19,6 @@ from tests.support.servers.held_model import LONG, HeldModel
 class HiddenTurnTests(AgentFixtures, TestCase):
     config = "model: mock:test-model\n"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def begun(self) -> Any:
         body = {"message": LONG, "background": True}
         return (await self.api.post(self.path("chat"), body)).json()

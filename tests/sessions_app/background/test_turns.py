@@ -19,6 +19,7 @@ from sessions_app.background.event_log import EVENTS_KEPT, forget_turn_events
 from sessions_app.models import TurnCancellation, TurnEventBatch
 from sessions_app.turns import store
 from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.database.stored import change_row, rows_of
 from tests.support.factories import (
     make_account,
     make_cancellation,
@@ -37,9 +38,7 @@ TEXT = "Grüße, 1️⃣ two\n\nand three. " * 3
 
 
 def batches() -> list[list[Any]]:
-    with platform_context():
-        rows = TurnEventBatch.objects.order_by("first_number")
-        return list(rows.values_list("events", flat=True))
+    return [row.events for row in rows_of(TurnEventBatch, "first_number")]
 
 
 def forget_batches() -> None:
@@ -62,9 +61,6 @@ def text_of(received: bytes) -> str:
 
 
 class TurnTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def begin(self, message: str = "hello", **options: Any) -> Any:
         body = {"message": message, "background": True}
         answer = await self.api.post(self.path("chat"), body, **options)
@@ -102,12 +98,10 @@ class TurnTests(AgentFixtures, TestCase):
     async def test_a_client_that_left_at_once_does_not_end_a_background_turn(self) -> None:
         for moment in range(40):
             raw = b'{"message": "hello", "background": true}'
-            call = Call(self.api, "POST", self.path("stream"), raw=raw)
-            running = asyncio.create_task(call.run())
+            call = Call(self.api, "POST", self.path("stream"), raw=raw).begin()
             for _ in range(moment):
                 await asyncio.sleep(0)
-            call.leave()
-            await asyncio.gather(running, return_exceptions=True)
+            await call.end()
         await finish_background()
 
         _, requests = await sync_to_async(stored)()
@@ -127,10 +121,9 @@ class TurnTests(AgentFixtures, TestCase):
         raw = b'{"message": "hello", "background": true}'
         call = Call(self.api, "POST", self.path("chat"), raw=raw)
         with mock.patch.object(store, "open", open_and_tell):
-            running = asyncio.create_task(call.run())
+            call.begin()
             await opened.wait()
-            call.leave()
-            await asyncio.gather(running, return_exceptions=True)
+            await call.end()
             await finish_background()
 
         _, [request] = await sync_to_async(stored)()
@@ -211,9 +204,6 @@ class TurnTests(AgentFixtures, TestCase):
 class EventsTests(AgentFixtures, TestCase):
     """The events of a turn that has ended; each place of a cut continues to the same text."""
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def turn_of(self, *, background: bool) -> tuple[str, bytes, str]:
         """Run a turn; return where its events are, all of them, and its text."""
         body = {"message": TEXT, "background": background}
@@ -291,9 +281,6 @@ class HeldTests(AgentFixtures, TestCase):
     """A turn whose model waits."""
 
     config = "model: mock:test-model\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     async def stream(self, message: str, **body: Any) -> tuple[Call, asyncio.Task[None]]:
         """Begin a stream, and wait for the three words that come before the model waits."""
@@ -435,19 +422,13 @@ def cancel(turn_id: str) -> None:
 
 
 class RetentionTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     def test_events_are_kept_for_a_while_and_cancellations_while_they_are_needed(self) -> None:
         session = make_session(self.instance)
         ended, running = make_llm_request(session), make_llm_request(session, **RUNNING)
         batch, fresh = make_event_batch(ended), make_event_batch(ended, first_number=1)
         make_cancellation(ended)
         needed = make_cancellation(running)
-        with platform_context():
-            TurnEventBatch.objects.filter(pk=batch.pk).update(
-                created_at=timezone.now() - EVENTS_KEPT - timedelta(seconds=1)
-            )
+        change_row(batch, created_at=timezone.now() - EVENTS_KEPT - timedelta(seconds=1))
 
         self.assertEqual(forget_turn_events(), 1)
 

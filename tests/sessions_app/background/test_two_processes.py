@@ -11,9 +11,9 @@ import aiohttp
 from asgiref.sync import sync_to_async
 from django.test import TransactionTestCase
 
-from accounts.tenancy.context import platform_context
 from sessions_app.models import TurnCancellation, TurnEventBatch
 from tests.support.api_client import Answer
+from tests.support.database.stored import count_of, rows_of
 from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel
 from tests.support.servers.served import served
@@ -21,9 +21,6 @@ from tests.support.servers.served import served
 
 class TwoProcessTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     async def test_another_process_follows_and_cancels(self) -> None:
         async with (
@@ -89,9 +86,8 @@ class TwoProcessTests(AgentFixtures, TransactionTestCase):
             [("complete", ""), ("cancelled", "turn_cancelled")],
         )
         self.assertGreater(requests[1].charged_cost or 0, 0)
-        with platform_context():
-            self.assertEqual(TurnCancellation.objects.count(), 1)
-            batches = list(TurnEventBatch.objects.values_list("llm_request_id", flat=True))
+        self.assertEqual(count_of(TurnCancellation), 1)
+        batches = [row.llm_request_id for row in rows_of(TurnEventBatch)]
         # One write for what came at once, however many tokens it has.
         self.assertEqual([batches.count(each.pk) for each in requests], [2, 1])
 

@@ -13,23 +13,17 @@ from django.test import TestCase
 from django.utils import timezone
 
 from accounts.models import Account, AuditEntry, User
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from salient.actors import Actor, acting
 from sessions_app.conversations.erasure import mentions, service
 from sessions_app.conversations.erasure.persons import Person, survey
 from sessions_app.conversations.erasure.service import erase
 from sessions_app.evals.saved_chats import from_session
-from sessions_app.models import (
-    Erasure,
-    LLMRequest,
-    Message,
-    Session,
-    TurnCancellation,
-    UsageDay,
-)
+from sessions_app.models import Erasure, LLMRequest, Message, Session, TurnCancellation, UsageDay
 from sessions_app.usage import rollup
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import as_platform, change_row, rows_of
 from tests.support.factories import (
     make_account,
     make_config_draft,
@@ -86,8 +80,7 @@ class PersonFixtures(TestCase):
         make_event_batch(turn, events=[[CANARY]])
         hook = make_webhook(cls.account)
         make_delivery(hook, data={"session_id": str(cls.first.pk), "end_user": CANARY})
-        with platform_context():
-            chat = from_session(cls.first, "From life")
+        chat = as_platform(from_session, cls.first, "From life")
         make_saved_chat_run(chat, answers=[{"answer": CANARY}])
         make_session(cls.instance, copied_from=cls.first.pk, meta={"note": CANARY})
         cls.other = make_session(cls.instance, end_user="cust-7", email="xdora@mail.example")
@@ -170,8 +163,7 @@ class ErasureTests(PersonFixtures):
 
     def check_log(self, receipt: Erasure) -> None:
         """Expect who did it and what it was in the account's log, and the person nowhere in it."""
-        with platform_context():
-            made, ended = AuditEntry.objects.filter(object_type="erasures").order_by("created_at")
+        made, ended = rows_of(AuditEntry, "created_at", object_type="erasures")
         self.assertEqual((made.actor, ended.actor), ("ann@salient.example",) * 2)
         self.assertEqual((made.action, made.object), ("created", receipt.person_hash))
         self.assertEqual(made.changes["reason"], [None, "Ticket 12"])
@@ -235,8 +227,7 @@ class ErasureTests(PersonFixtures):
         self.assertEqual((receipt.masked["saved_chats"], receipt.masked["llm_requests"]), (2, 1))
         [kept] = self.rows(type(chat), pk=chat.pk)
         self.assertEqual(
-            kept.messages,
-            ["Hello\n[erased]\nBye", "\t[erased]", "\x1f[erased]", f"not\nx{EMAIL}"],
+            kept.messages, ["Hello\n[erased]\nBye", "\t[erased]", "\x1f[erased]", f"not\nx{EMAIL}"]
         )
         [kept_turn] = self.rows(LLMRequest, pk=turn.pk)
         self.assertNotIn(EMAIL, json.dumps(kept_turn.request_body))
@@ -273,8 +264,7 @@ class ErasureTests(PersonFixtures):
         self.assertEqual(
             [each.llm_request_id for each in self.rows(TurnCancellation)], [running.pk]
         )
-        with tenant_context(self.account.pk):
-            LLMRequest.objects.filter(pk=running.pk).update(completion_status="cancelled")
+        change_row(running, completion_status="cancelled")
         receipt = erase(self.dora(), reason="Ticket 1", actor="ann")
         self.assertEqual((receipt.remaining, receipt.erased["sessions"]), ({}, 3))
         self.assertNotIn(CANARY, self.everything("audit_log"))

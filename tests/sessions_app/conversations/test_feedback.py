@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from asgiref.sync import sync_to_async
 from django.test import TestCase
 
 from accounts.models import Scope
-from accounts.tenancy.context import platform_context, tenant_context
 from sessions_app.conversations.feedback import decide
 from sessions_app.models import Message, MessageFeedback, Role, Session
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import (
-    make_hold,
-    make_instance,
-    make_key,
-    make_message,
-    make_session,
-)
+from tests.support.database.stored import as_platform, row_of, rows_of
+from tests.support.factories import make_hold, make_instance, make_key, make_message, make_session
 from tests.support.fixtures import AgentFixtures
 
 
 class FeedbackTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
-    async def visitor(self, **body: Any) -> ApiClient:
-        answer = await self.api.post(self.path("visitors"), body)
-        return ApiClient(answer.json()["token"])
-
     async def answer_for(self, who: ApiClient) -> dict[str, Any]:
         answer = await who.post(self.path("chat"), {"message": "hello"})
         self.assertEqual(answer.status, 200, answer.body)
@@ -41,22 +28,14 @@ class FeedbackTests(AgentFixtures, TestCase):
         return await who.post(self.path(f"messages/{message_id}/feedback"), body)
 
     async def feedback(self) -> list[tuple[int, str]]:
-        def read() -> list[tuple[int, str]]:
-            with platform_context():
-                rows = MessageFeedback.objects.order_by("created_at")
-                return list(rows.values_list("rating", "comment"))
-
-        return await sync_to_async(read)()
+        rows = await sync_to_async(rows_of)(MessageFeedback, "created_at")
+        return [(row.rating, row.comment) for row in rows]
 
     async def of_session(self, session_id: str) -> int | None:
-        def read() -> int | None:
-            with tenant_context(self.account.pk):
-                return Session.objects.get(pk=session_id).feedback
-
-        return await sync_to_async(read)()
+        return (await sync_to_async(row_of)(Session, pk=session_id)).feedback
 
     async def test_a_rating_is_stored_with_its_comment_and_on_the_session(self) -> None:
-        ada = await self.visitor()
+        ada = await self.start()
         turn = await self.answer_for(ada)
         given = await self.rate(
             ada, turn["message_id"], {"rating": "bad", "comment": " too short "}
@@ -71,7 +50,7 @@ class FeedbackTests(AgentFixtures, TestCase):
         self.assertEqual(await self.of_session(turn["session_id"]), -1)
 
     async def test_another_rating_of_the_same_caller_replaces_it(self) -> None:
-        ada = await self.visitor()
+        ada = await self.start()
         turn = await self.answer_for(ada)
         await self.rate(ada, turn["message_id"], {"rating": "bad", "comment": "why"})
         await self.rate(ada, turn["message_id"], {"rating": "good"})
@@ -80,10 +59,10 @@ class FeedbackTests(AgentFixtures, TestCase):
         self.assertEqual(await self.of_session(turn["session_id"]), 1)
 
     async def test_a_hold_keeps_what_was_said_and_lets_more_be_said(self) -> None:
-        ada = await self.visitor()
+        ada = await self.start()
         turn, other = await self.answer_for(ada), await self.answer_for(ada)
         await self.rate(ada, turn["message_id"], {"rating": "bad", "comment": "why"})
-        session = await sync_to_async(self.session_of)(turn["session_id"])
+        session = await sync_to_async(row_of)(Session, pk=turn["session_id"])
         await sync_to_async(make_hold)(session)
 
         for body in ({"rating": "good"}, {"rating": "bad", "comment": "x"}, {"rating": None}):
@@ -95,12 +74,8 @@ class FeedbackTests(AgentFixtures, TestCase):
         self.assertEqual((again.status, more.status), (200, 200))
         self.assertEqual(await self.feedback(), [(-1, "why"), (1, "")])
 
-    def session_of(self, session_id: str) -> Session:
-        with tenant_context(self.account.pk):
-            return Session.objects.get(pk=session_id)
-
     async def test_another_opinion_is_open_again_and_the_same_one_is_not(self) -> None:
-        ada = await self.visitor()
+        ada = await self.start()
         turn = await self.answer_for(ada)
         for comment, status in (("why", "fixed"), ("why", "fixed"), ("still", "")):
             await self.rate(ada, turn["message_id"], {"rating": "bad", "comment": comment})
@@ -108,18 +83,14 @@ class FeedbackTests(AgentFixtures, TestCase):
 
     async def status_after(self, decision: str | None) -> str:
         """Decide on the one feedback, unless there is no decision, and return its status."""
-
-        def read() -> str:
-            with platform_context():
-                row = MessageFeedback.objects.get()
-                if decision is not None and not row.status:
-                    decide(row.account_id, row.pk, decision, "ann@example.com")
-                return MessageFeedback.objects.get().status
-
-        return await sync_to_async(read)()
+        row = await sync_to_async(row_of)(MessageFeedback)
+        if decision is not None and not row.status:
+            decided = (row.account_id, row.pk, decision, "ann@example.com")
+            await sync_to_async(as_platform)(decide, *decided)
+        return (await sync_to_async(row_of)(MessageFeedback)).status
 
     async def test_each_caller_has_a_rating_and_the_session_the_latest(self) -> None:
-        ada = await self.visitor()
+        ada = await self.start()
         turn = await self.answer_for(ada)
         await self.rate(self.api, turn["message_id"], {"rating": "bad"})
         await self.rate(ada, turn["message_id"], {"rating": "good"})
@@ -140,10 +111,11 @@ class FeedbackTests(AgentFixtures, TestCase):
         self.assertIsNone(await self.of_session(turn["session_id"]))
 
     async def test_what_is_not_the_callers_is_the_same_404(self) -> None:
-        ada, bob = await self.visitor(), await self.visitor(sub="bob")
+        ada, bob = await self.start(), await self.start(sub="bob")
         adas = await self.answer_for(ada)
-        elsewhere = await sync_to_async(self.answer_elsewhere)()
-        human = await sync_to_async(self.question_of)(adas["session_id"])
+        elsewhere = (await sync_to_async(self.answer_elsewhere)()).pk
+        asked = {"session_id": adas["session_id"], "role": Role.HUMAN}
+        human = (await sync_to_async(row_of)(Message, **asked)).pk
         answers = [
             await self.rate(bob, adas["message_id"], {"rating": "good"}),
             await self.rate(bob, elsewhere, {"rating": "good"}),
@@ -158,14 +130,9 @@ class FeedbackTests(AgentFixtures, TestCase):
         self.assertTrue(all(each == bodies[0] for each in bodies))
         self.assertEqual(await self.feedback(), [])
 
-    def answer_elsewhere(self) -> UUID:
+    def answer_elsewhere(self) -> Message:
         session = make_session(make_instance(self.account, "other"))
-        return make_message(session, role=Role.ASSISTANT).pk
-
-    def question_of(self, session_id: str) -> UUID:
-        with tenant_context(self.account.pk):
-            found: UUID = Message.objects.get(session_id=session_id, role=Role.HUMAN).pk
-        return found
+        return make_message(session, role=Role.ASSISTANT)
 
     async def test_bad_bodies_are_refused_with_the_reason(self) -> None:
         turn = await self.answer_for(self.api)
@@ -196,7 +163,7 @@ class FeedbackTests(AgentFixtures, TestCase):
         self.assertEqual((refused.status, refused.json()["code"]), (403, "forbidden"))
 
     async def test_the_history_shows_each_caller_their_own_rating(self) -> None:
-        ada = await self.visitor()
+        ada = await self.start()
         turn = await self.answer_for(ada)
         await self.rate(ada, turn["message_id"], {"rating": "good"})
 
@@ -207,7 +174,7 @@ class FeedbackTests(AgentFixtures, TestCase):
         self.assertEqual([row["feedback"] for row in keys.json()["messages"]], [None, None])
 
     async def test_a_deleted_conversation_leaves_no_feedback(self) -> None:
-        ada = await self.visitor()
+        ada = await self.start()
         turn = await self.answer_for(ada)
         await self.rate(ada, turn["message_id"], {"rating": "bad", "comment": "secret"})
 

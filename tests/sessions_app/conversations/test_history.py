@@ -10,17 +10,15 @@ from django.test import TestCase, override_settings
 from accounts.auth import visitor_tokens
 from accounts.models import MemberRole, User
 from salient.ttl import clear_caches
-from sessions_app.models import Message, Role, Session
+from sessions_app.models import Role, Session
 from tests.accounts.member_fixtures import log_in, make_member
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_account, make_instance, make_key, make_user
+from tests.support.database.stored import row_of, rows_of
+from tests.support.factories import make_instance, make_key, make_message, make_session, make_user
 from tests.support.fixtures import AgentFixtures, counts
 
 
 class HistoryTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_gives_both_sides_oldest_first(self) -> None:
         first = await self.say("hello")
         answer = await self.api.get(self.path("history"), session_id=first["session_id"])
@@ -56,26 +54,14 @@ class HistoryTests(AgentFixtures, TestCase):
 
     async def test_other_roles_stay_inside(self) -> None:
         session = (await self.say("hello"))["session_id"]
-        await sync_to_async(self.add_note)(session)
+        row = await sync_to_async(row_of)(Session, pk=session)
+        await sync_to_async(make_message)(row, role=Role.SYSTEM, content="internal")
         page = (await self.api.get(self.path("history"), session_id=session)).json()
 
         self.assertEqual([m["role"] for m in page["messages"]], ["user", "bot"])
 
-    def add_note(self, session_id: str) -> None:
-        from accounts.tenancy.context import tenant_context  # noqa: PLC0415
-
-        with tenant_context(self.account.pk):
-            Message.objects.create(
-                account_id=self.account.pk,
-                agent_instance_id=self.instance.pk,
-                session_id=session_id,
-                role=Role.SYSTEM,
-                content="internal",
-            )
-
     async def test_invalid_queries_are_refused(self) -> None:
-        other = make_account
-        theirs = await sync_to_async(self.foreign_session)(await sync_to_async(other)("beta"))
+        theirs = str((await sync_to_async(make_session)()).pk)
         session = (await self.say("hello"))["session_id"]
         for name, query, status in (
             ("no session", {}, 400),
@@ -91,26 +77,10 @@ class HistoryTests(AgentFixtures, TestCase):
                 answer = await self.api.get(self.path("history"), **query)
                 self.assertEqual(answer.status, status)
 
-    def foreign_session(self, account: object) -> str:
-        from accounts.models import Account  # noqa: PLC0415
-        from accounts.tenancy.context import tenant_context  # noqa: PLC0415
-
-        assert isinstance(account, Account)
-        instance = make_instance(account, "bot")
-        with tenant_context(account.pk):
-            session = Session.objects.create(
-                account=account,
-                account_slug=account.slug,
-                agent_instance=instance,
-                agent_instance_slug="bot",
-                session_key="k" * 64,
-            )
-        return str(session.pk)
-
 
 class VisitorTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.ada, self.bob = self.visitor(), self.visitor()
 
     def visitor(
@@ -221,10 +191,8 @@ class VisitorTests(AgentFixtures, TestCase):
         await self.ask(self.ada)
 
         def keys() -> list[str]:
-            from accounts.tenancy.context import platform_context  # noqa: PLC0415
 
-            with platform_context():
-                return list(Session.objects.values_list("session_key", flat=True))
+            return [row.session_key for row in rows_of(Session)]
 
         [stored] = await sync_to_async(keys)()
         token = self.ada.headers["cookie"].partition("=")[2].split(":")[0]

@@ -8,16 +8,17 @@ from asgiref.sync import sync_to_async
 from django.test import TestCase
 
 from accounts.auth.staff_tokens import new_token, write_token
-from accounts.models import AccountLimits, AuditEntry, MemberRole, Scope
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.models import AuditEntry, MemberRole, Scope
 from sessions_app.models import CompletionStatus, LLMRequest, Session
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import row_of, rows_of
 from tests.support.factories import (
     make_account,
     make_hold,
     make_instance,
+    make_limits,
     make_llm_request,
     make_session,
 )
@@ -100,11 +101,7 @@ class CreateTests(ConversationFixtures, TestCase):
             self.assertTrue(error["field"].startswith(field), error)
 
     async def test_making_counts_as_a_call(self) -> None:
-        def limited() -> None:
-            with tenant_context(self.account.pk):
-                AccountLimits.objects.create(account=self.account, writes_per_minute=4)
-
-        await sync_to_async(limited)()
+        await sync_to_async(make_limits)(self.account, writes_per_minute=4)
         statuses = [(await self.create(self.api)).status for _ in range(8)]
         self.assertIn(429, statuses)
         self.assertEqual((await sync_to_async(counts)())[0], statuses.count(201))
@@ -127,8 +124,7 @@ class ChangeTests(ConversationFixtures, TestCase):
         session = (await self.create(self.api, title="Old")).json()["id"]
 
         def hold() -> None:
-            with tenant_context(self.account.pk):
-                row = Session.objects.get(pk=session)
+            row = row_of(Session, pk=session)
             make_hold(row)
 
         await sync_to_async(hold)()
@@ -160,12 +156,8 @@ class ChangeTests(ConversationFixtures, TestCase):
         await self.change(self.api, session, status="closed")
         await self.delete(self.api, session)
 
-        def log() -> list[AuditEntry]:
-            with platform_context():
-                rows = AuditEntry.objects.filter(object_type="sessions", object_id=session)
-                return list(rows.order_by("created_at"))
-
-        entries = await sync_to_async(log)()
+        about = {"object_type": "sessions", "object_id": session}
+        entries = await sync_to_async(rows_of)(AuditEntry, "created_at", **about)
         changed = [set(entry.changes) for entry in entries]
         self.assertEqual(
             changed,
@@ -267,14 +259,9 @@ class CloseTests(ConversationFixtures, TestCase):
         self.assertEqual((new.status, new.json()["code"]), (409, "session_closed"))
 
     async def test_a_turn_that_runs_goes_on_to_its_end(self) -> None:
-        def running() -> LLMRequest:
-            return make_llm_request(make_session(self.instance), completion_status="running")
+        session = await sync_to_async(make_session)(self.instance)
+        await sync_to_async(make_llm_request)(session, completion_status="running")
+        await self.close(session.pk)
 
-        request = await sync_to_async(running)()
-        await self.close(request.session_id)
-
-        def kept() -> str:
-            with platform_context():
-                return LLMRequest.objects.get(pk=request.pk).completion_status
-
-        self.assertEqual(await sync_to_async(kept)(), CompletionStatus.RUNNING)
+        kept = await sync_to_async(row_of)(LLMRequest)
+        self.assertEqual(kept.completion_status, CompletionStatus.RUNNING)

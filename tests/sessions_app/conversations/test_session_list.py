@@ -9,11 +9,10 @@ from unittest import mock
 from asgiref.sync import sync_to_async
 from django.test import TestCase
 
-from accounts.tenancy.context import platform_context
 from sessions_app.conversations import session_list
-from sessions_app.models import Session
 from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import change_row
 from tests.support.factories import make_account, make_instance, make_message, make_session
 
 
@@ -24,10 +23,7 @@ def at(day: int, hour: int = 12) -> datetime:
 class FilterTests(ConversationFixtures, TestCase):
     def made(self, day: int, active: int, **fields: Any) -> str:
         session = make_session(self.instance, **fields)
-        with platform_context():
-            Session.objects.filter(pk=session.pk).update(
-                created_at=at(day), last_activity_at=at(active)
-            )
+        change_row(session, created_at=at(day), last_activity_at=at(active))
         return str(session.pk)
 
     async def test_by_the_days_of_creation_and_activity(self) -> None:

@@ -11,9 +11,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import RequestAborted
-from django.db import connection
 from django.test import TestCase, override_settings
-from django.test.utils import CaptureQueriesContext
 
 from accounts.auth.caller import Caller
 from accounts.models import ApiKey, AuditEntry, MemberRole, Scope
@@ -26,6 +24,8 @@ from sessions_app.models import Message, Role, Session
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
+from tests.support.database.reads import queries_of
+from tests.support.database.stored import row_of, rows_of
 from tests.support.factories import make_llm_request, make_message, make_session
 
 
@@ -123,9 +123,7 @@ class MessageTests(ConversationFixtures, TestCase):
         for _ in range(3):
             request = make_llm_request(session)
             make_message(session, role=Role.ASSISTANT, llm_request=request)
-            with CaptureQueriesContext(connection) as queries:
-                read_messages(caller, self.instance, session.pk, MessagesIn())
-            numbers.add(len(queries))
+            numbers.add(queries_of(read_messages, caller, self.instance, session.pk, MessagesIn()))
         self.assertEqual(len(numbers), 1)
 
 
@@ -189,16 +187,13 @@ class ExportTests(ConversationFixtures, TestCase):
             answer = await self.read(who, session, "/export", format="markdown")
             self.assertIn("ratelimit", answer.headers)
 
-        def log() -> list[tuple[str, str, Any]]:
-            with platform_context():
-                rows = AuditEntry.objects.filter(action="noted", object_id=session)
-                found = rows.order_by("created_at")
-                return [(row.actor_kind, row.object_type, row.changes) for row in found]
-
+        about = {"action": "noted", "object_id": session}
+        rows = await sync_to_async(rows_of)(AuditEntry, "created_at", **about)
+        log = [(row.actor_kind, row.object_type, row.changes) for row in rows]
         changes = {"format": [None, "markdown"]}
         kinds = ("key", "visitor", "member")
         wanted = [(kind, "sessions", changes) for kind in kinds]
-        self.assertEqual(await sync_to_async(log)(), wanted)
+        self.assertEqual(log, wanted)
 
     async def test_visitors_export_their_own_without_model_and_metadata(self) -> None:
         ada, bob = await self.start(), await self.start()
@@ -217,7 +212,7 @@ class BrokenExportTests(ConversationFixtures, TestCase):
     """An export that cannot go on ends without its end."""
 
     async def exported(self, meanwhile: Any) -> bytes:
-        key = await sync_to_async(self.key_row)()
+        key = await sync_to_async(row_of)(ApiKey, account=self.account)
         scopes = frozenset(Scope.values)
         caller = Caller(
             self.account.pk, "acme", scopes, f"key:{key.pk}", api_key_id=key.pk, key_id=key.key_id
@@ -234,11 +229,6 @@ class BrokenExportTests(ConversationFixtures, TestCase):
         with self.assertRaises(json.JSONDecodeError):
             json.loads(text)
         return text
-
-    def key_row(self) -> ApiKey:
-        with platform_context():
-            found: ApiKey = ApiKey.objects.get(account=self.account)
-        return found
 
     async def test_when_the_session_is_deleted(self) -> None:
         def delete(caller: Caller, session: Any) -> None:

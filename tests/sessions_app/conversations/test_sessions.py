@@ -10,7 +10,6 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection
 from django.http import HttpResponse
 from django.test import TestCase, TransactionTestCase
-from django.test.utils import CaptureQueriesContext
 
 from accounts.auth import visitor_tokens
 from accounts.auth.caller import Caller
@@ -26,6 +25,7 @@ from sessions_app.models import LLMRequest, Profile, Session
 from sessions_app.turns import turn as turns
 from tests.sessions_app.session_fixtures import ConversationFixtures
 from tests.support.api_client import ApiClient
+from tests.support.database.reads import queries_of
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -105,9 +105,7 @@ class ListTests(ConversationFixtures, TestCase):
         for _ in range(2):
             make_session(self.instance)
             make_session(self.instance)
-            with CaptureQueriesContext(connection) as queries:
-                list_sessions(caller, self.instance, SessionsIn())
-            numbers.add(len(queries))
+            numbers.add(queries_of(list_sessions, caller, self.instance, SessionsIn()))
         self.assertEqual(len(numbers), 1)
 
     async def test_other_instances_and_accounts_stay_out(self) -> None:
@@ -234,12 +232,7 @@ class DeleteTests(ConversationFixtures, TestCase):
         self.assertNotIn(canary, rows)
         self.assertNotIn("'user_id': UUID", rows)
         self.assertEqual(
-            (
-                after.prompt_tokens,
-                after.completion_tokens,
-                after.total_tokens,
-                after.total_cost,
-            ),
+            (after.prompt_tokens, after.completion_tokens, after.total_tokens, after.total_cost),
             (3, 4, 7, Decimal("0.00012345")),
         )
         self.assertEqual(after.cost_source, "reported")
@@ -256,7 +249,7 @@ class DeleteTests(ConversationFixtures, TestCase):
 
 class RaceTests(AgentFixtures, TransactionTestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset(Scope.values), "key:test")
         self.session = make_session(self.instance)
         self.caught: list[BaseException] = []

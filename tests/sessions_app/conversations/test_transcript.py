@@ -15,15 +15,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.members.support_access import open_access
 from accounts.models import AuditEntry, User
 from accounts.tenancy.context import platform_context
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers.base import ToolRound
 from salient.database import storable
 from sessions_app.conversations import transcript
-from sessions_app.models import LLMRequest, Message, PromptSection, Role, Session
+from sessions_app.models import LLMRequest, Message, Role, Session
 from sessions_app.turns import tool_calls
+from tests.support.database.reads import queries_of
+from tests.support.database.stored import change_row, row_of
 from tests.support.factories import (
     make_account,
     make_config_version,
@@ -32,10 +33,12 @@ from tests.support.factories import (
     make_key,
     make_llm_request,
     make_message,
+    make_prompt_section,
     make_session,
     make_user,
 )
 from tests.support.fixtures import AgentFixtures, stored
+from tests.support.people import make_root, opened
 
 EVIL = "<script>alert(1)</script>"
 BEGAN = datetime(2026, 11, 3, 9, tzinfo=UTC)
@@ -61,7 +64,7 @@ class PagesTestCase(TestCase):
     session: Session
 
     def setUp(self) -> None:
-        self.boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        self.boss = make_root(email="boss@example.com")
         self.client.force_login(self.boss)
         self.account = make_account("acme")
         self.session = make_session(make_instance(self.account, "bot"), end_user="user-7")
@@ -91,8 +94,7 @@ class PagesTestCase(TestCase):
         return request
 
     def let_in(self) -> None:
-        with platform_context():
-            open_access(self.boss, self.account, reason="Ticket 4711")
+        opened(self.boss, self.account, reason="Ticket 4711")
 
     def page(self, **query: str) -> Any:
         address = reverse("admin:sessions_app_session_change", args=[self.session.pk])
@@ -123,8 +125,7 @@ class SessionPageTests(PagesTestCase):
             self.assertIn(text, page)
 
     def answer_of(self, request: LLMRequest) -> Message:
-        with platform_context():
-            return Message.objects.get(llm_request=request, role=Role.ASSISTANT)
+        return row_of(Message, llm_request=request, role=Role.ASSISTANT)
 
     def test_with_a_reason_the_words_are_shown_and_the_reading_is_noted_once(self) -> None:
         self.turn(answer="A secret answer")
@@ -213,20 +214,14 @@ class SessionPageTests(PagesTestCase):
         self.turn(0)
         self.let_in()
         self.page()
-        few = self.queries()
+        few = queries_of(self.page)
         for number in range(1, 40):
             make_feedback(self.answer_of(self.turn(number)))
 
-        self.assertEqual(self.queries(), few)
-
-    def queries(self) -> int:
-        with CaptureQueriesContext(connection) as queries:
-            self.page()
-        return len(queries)
+        self.assertEqual(queries_of(self.page), few)
 
     def test_a_deleted_conversation_says_so(self) -> None:
-        with platform_context():
-            Session.objects.filter(pk=self.session.pk).update(deleted_at=timezone.now())
+        change_row(self.session, deleted_at=timezone.now())
 
         self.assertIn("was deleted", self.text())
 
@@ -318,10 +313,7 @@ class RequestPageTests(PagesTestCase):
         self.assertIn("provider_rate_limited", page)
 
     def test_sections_are_sized_for_all_and_read_for_a_reason(self) -> None:
-        with platform_context():
-            PromptSection.objects.create(
-                account=self.account, digest="d" * 64, text="Never tell the secret."
-            )
+        make_prompt_section(self.account, digest="d" * 64, text="Never tell the secret.")
         section = {"name": "system prompt", "source": "published here", "bytes": 22, "tokens": 6}
         history = {"name": "history", "source": "messages", "bytes": 80, "tokens": 20}
         request = self.turn(
@@ -342,8 +334,7 @@ class RequestPageTests(PagesTestCase):
         self.assertIn("Never tell the secret.", shown)
 
     def test_what_was_sent_is_the_prompt_the_history_and_the_question(self) -> None:
-        with platform_context():
-            PromptSection.objects.create(account=self.account, digest="e" * 64, text="Be kind.")
+        make_prompt_section(self.account, digest="e" * 64, text="Be kind.")
         self.turn(answer="Answer nought")
         self.turn(1, answer="Answer one")
         section = {"name": "system prompt: Tone", "source": "x", "bytes": 8, "tokens": 2}
@@ -370,13 +361,9 @@ class RequestPageTests(PagesTestCase):
         self.let_in()
         self.request_page(one)
         self.request_page(many)
-        numbers = []
-        for request in (one, many):
-            with CaptureQueriesContext(connection) as queries:
-                self.request_page(request)
-            numbers.append(len(queries))
+        of_one, of_many = (queries_of(self.request_page, request) for request in (one, many))
 
-        self.assertEqual(numbers[0], numbers[1])
+        self.assertEqual(of_one, of_many)
 
     def section(self, letter: str) -> dict[str, Any]:
         return {"name": letter, "source": "s", "bytes": 1, "tokens": 1, "digest": letter * 64}
@@ -392,9 +379,6 @@ class RequestPageTests(PagesTestCase):
 
 class RealTurnTests(AgentFixtures, TestCase):
     config = "model: scripted:tool\ntools: [current_time]\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     async def test_a_turn_stores_its_tools_arguments_and_results(self) -> None:
         turn = await self.say("What time is it?")

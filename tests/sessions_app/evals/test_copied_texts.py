@@ -11,15 +11,16 @@ from django.test import TestCase
 from django.urls import reverse
 
 from accounts.limits.quotas import set_limits
-from accounts.members.support_access import open_access
 from accounts.models import AuditEntry
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound, Problem
 from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
+from tests.support.database.stored import as_platform, count_of, row_of, rows_of
 from tests.support.factories import make_hold, make_message, make_session
 from tests.support.fixtures import EvalPagesFixtures, counts
+from tests.support.people import opened
 
 CANARY = "Canary 4711"
 
@@ -28,26 +29,23 @@ class CopyFixtures(EvalPagesFixtures):
     """A conversation of acme, and a test chat made from it."""
 
     def setUp(self) -> None:
-        self.make_eval_pages()
+        super().setUp()
         self.source = make_session(self.instance)
         for role, text in ((Role.HUMAN, CANARY), (Role.ASSISTANT, "Yes?"), (Role.HUMAN, "again")):
             make_message(self.source, role=role, content=text)
         self.copy = self.made_of(self.source)
 
     def made_of(self, session: Session, name: str = "From life") -> SavedChat:
-        with platform_context():
-            return from_session(session, name)
+        return as_platform(from_session, session, name)
 
     def change_page(self, chat: SavedChat) -> str:
         return reverse("admin:sessions_app_savedchat_change", args=[chat.pk])
 
     def open_access(self) -> None:
-        with platform_context():
-            open_access(self.root, self.account, reason="ticket 7")
+        opened(self.root, self.account)
 
     def run_session(self) -> Session:
-        with platform_context():
-            return Session.objects.get(copied_from=self.source.pk)
+        return row_of(Session, copied_from=self.source.pk)
 
     def pages(self) -> list[Any]:
         return [
@@ -75,8 +73,7 @@ class ReadingTests(CopyFixtures, TestCase):
         form = {"name": "New", "message_1": "forged"}
         answer = self.browser.post(self.change_page(self.copy), form, secure=True)
         self.assertEqual(answer.status_code, 403)
-        with platform_context():
-            self.assertEqual(SavedChat.objects.get().messages, [CANARY, "again"])
+        self.assertEqual(row_of(SavedChat).messages, [CANARY, "again"])
 
     def test_with_an_access_they_are_shown_and_the_reading_is_noted_once(self) -> None:
         self.run_chat(self.copy)
@@ -85,8 +82,7 @@ class ReadingTests(CopyFixtures, TestCase):
             chat, runs, _ = self.pages()
             for page in (chat, runs):
                 self.assertContains(page, CANARY)
-        with platform_context():
-            noted = AuditEntry.objects.get(action="noted", object_type="saved_chats")
+        noted = row_of(AuditEntry, action="noted", object_type="saved_chats")
         self.assertEqual((noted.object_id, noted.reason), (str(self.copy.pk), "ticket 7"))
 
     def test_what_staff_wrote_themselves_stays_visible(self) -> None:
@@ -161,9 +157,7 @@ class DeletionTests(CopyFixtures, TestCase):
 
     def turns(self) -> list[Any]:
         """Return the records of costs, which are kept."""
-        with platform_context():
-            rows = LLMRequest.objects.order_by("pk")
-            return list(rows.values_list("pk", "total_tokens", "total_cost"))
+        return [(row.pk, row.total_tokens, row.total_cost) for row in rows_of(LLMRequest, "pk")]
 
     def test_a_deletion_also_deletes_copies_without_chat_or_run(self) -> None:
         self.run_chat(self.copy)
@@ -187,16 +181,14 @@ class DeletionTests(CopyFixtures, TestCase):
         delete = reverse("admin:sessions_app_savedchat_delete", args=[self.copy.pk])
         for path, form in ((page, {"name": "Other", "says_1": "x"}), (delete, {"post": "yes"})):
             self.assertEqual(self.browser.post(path, form, secure=True).status_code, 403, path)
-        with platform_context():
-            self.assertEqual(SavedChat.objects.get(pk=self.copy.pk).name, "From life")
+        self.assertEqual(row_of(SavedChat, pk=self.copy.pk).name, "From life")
 
     def test_other_conversations_stay(self) -> None:
         other = self.chat("by hand", name="by hand")
         self.run_chat(other)
         self.delete(self.source)
-        with platform_context():
-            self.assertEqual(SavedChat.objects.get().pk, other.pk)
-            self.assertEqual(Message.objects.count(), 2)
+        self.assertEqual(row_of(SavedChat).pk, other.pk)
+        self.assertEqual(count_of(Message), 2)
 
     def test_a_deleted_conversation_is_not_sent_again(self) -> None:
         chat = self.copy

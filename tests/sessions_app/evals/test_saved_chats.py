@@ -17,14 +17,12 @@ from sessions_app.conversations import sessions
 from sessions_app.evals import saved_chats
 from sessions_app.evals.saved_chats import ChatChanged, check_publication, from_session
 from sessions_app.models import Role, SavedChat, SavedChatRun
+from tests.support.database.stored import as_platform, count_of
 from tests.support.factories import make_account, make_instance, make_message, make_session
 from tests.support.fixtures import DRAFT, OVERRIDE, ChatFixtures, counts, stored
 
 
 class RunTests(ChatFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_chat_fixtures()
-
     def test_each_message_is_a_real_turn_of_one_session(self) -> None:
         made = self.run_chat(self.chat("hello", "and again"))
 
@@ -89,8 +87,7 @@ class RunTests(ChatFixtures, TestCase):
         self.run_chat(chat)
 
         self.assertRaises(Problem, self.run_chat, chat)
-        with platform_context():
-            self.assertEqual(SavedChatRun.objects.count(), 1)
+        self.assertEqual(count_of(SavedChatRun), 1)
 
     def test_one_that_is_cut_by_a_limit_is_kept_as_failed(self) -> None:
         set_limits(self.account, requests_per_minute=1)
@@ -105,8 +102,7 @@ class RunTests(ChatFixtures, TestCase):
             SavedChat.objects.get(pk=chat.pk).save()
 
         self.assertRaises(ChatChanged, self.run_chat, chat)
-        with platform_context():
-            self.assertEqual(SavedChatRun.objects.count(), 0)
+        self.assertEqual(count_of(SavedChatRun), 0)
 
     def test_another_instances_chat_is_not_found(self) -> None:
         chat = self.chat()
@@ -123,7 +119,7 @@ class RunTests(ChatFixtures, TestCase):
 
 class StreamTests(ChatFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_chat_fixtures()
+        super().setUp()
         self.saved = self.chat("hello", "again", expected=[{"contains": ["hello"]}, {}])
         self.address = self.path(f"test-chats/{self.saved.pk}/run")
 
@@ -159,9 +155,6 @@ class StreamTests(ChatFixtures, TestCase):
 
 
 class GateTests(ChatFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_chat_fixtures()
-
     def test_without_test_chats_nothing_is_queried(self) -> None:
         self.assertEqual(self.failures(), [])
 
@@ -209,8 +202,7 @@ class GateTests(ChatFixtures, TestCase):
     def test_a_chat_that_was_changed_must_run_again(self) -> None:
         chat = self.chat()
         self.run_chat(chat, self.drafted)
-        with platform_context():
-            chat.save()
+        as_platform(chat.save)
 
         self.assertEqual(self.failures(), [("Greets", "was changed after its run")])
 
@@ -231,8 +223,7 @@ class GateTests(ChatFixtures, TestCase):
 
     def test_what_passed_is_published(self) -> None:
         self.run_chat(self.chat(), self.drafted)
-        with platform_context():
-            made = publishing.publish(self.instance, DRAFT, "better", self.staff)
+        made = as_platform(publishing.publish, self.instance, DRAFT, "better", self.staff)
 
         self.assertEqual((made.number, made.gate_reason), (1, ""))
 
@@ -252,8 +243,7 @@ class FromSessionTests(TestCase):
         self.session = make_session(make_instance(make_account("acme"), "bot"))
 
     def made(self, name: str = "From life") -> SavedChat:
-        with platform_context():
-            return from_session(self.session, name)
+        return as_platform(from_session, self.session, name)
 
     def test_a_chat_has_the_messages_of_the_user(self) -> None:
         for role, text in ((Role.HUMAN, "one"), (Role.ASSISTANT, "two"), (Role.HUMAN, "three")):
@@ -276,6 +266,5 @@ class FromSessionTests(TestCase):
     def test_it_is_deleted_with_its_conversation(self) -> None:
         make_message(self.session, content="one")
         self.made()
-        with platform_context():
-            sessions.leave_tombstone(self.session)
-            self.assertFalse(SavedChat.objects.exists())
+        as_platform(sessions.leave_tombstone, self.session)
+        self.assertFalse(count_of(SavedChat))

@@ -36,6 +36,7 @@ from sessions_app.turns.problems import (
     InstructionsRefused,
     UnknownCall,
 )
+from tests.support.database.stored import row_of
 from tests.support.fixtures import MockModelFixtures, counts, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply
 
@@ -191,8 +192,7 @@ class ConversationTests(TurnFixtures):
 
     @sync_to_async
     def end_user(self, session_id: UUID) -> str | None:
-        with tenant_context(self.account.pk):
-            return Session.objects.get(pk=session_id).end_user
+        return row_of(Session, pk=session_id).end_user
 
 
 class ClientToolTests(TurnFixtures):
@@ -237,8 +237,7 @@ class ClientToolTests(TurnFixtures):
         self.assertEqual((theirs["content"], theirs["tool_call_id"]), ("Rain.", "call00002"))
         self.assertEqual(second.run.text, "Hello from the mock.")
         self.assertEqual(
-            self.roles(server),
-            ["system", "user", "assistant", "tool", "tool", "assistant", "user"],
+            self.roles(server), ["system", "user", "assistant", "tool", "tool", "assistant", "user"]
         )
         messages, _ = await sync_to_async(stored)()
         self.assertEqual(

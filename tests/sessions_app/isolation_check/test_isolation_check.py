@@ -6,17 +6,14 @@ production, in tests/isolation/test_plain_login.py.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from io import StringIO
 from typing import Any
 from unittest import mock
 
 from django.contrib.sessions.models import Session as LoginSession
 from django.core.exceptions import ValidationError
-from django.core.management import call_command
 from django.core.signals import request_finished, request_started
 from django.db import NotSupportedError, close_old_connections, connection
 from django.test import TestCase
@@ -44,6 +41,7 @@ from sessions_app.isolation_check.sql_probes import (
     sql_leaks,
 )
 from sessions_app.models import Message
+from tests.support.commands import reported, run
 
 HISTORY = "accounts/<str:account>/agents/<str:instance>/history"
 
@@ -61,15 +59,6 @@ class OneConnection(TestCase):
                 self.addCleanup(signal.connect, close_old_connections)
 
 
-def run_check() -> tuple[dict[str, Any], int]:
-    out = StringIO()
-    try:
-        call_command("isolation_check", "--json", stdout=out)
-    except SystemExit as stop:
-        return json.loads(out.getvalue()), int(str(stop.code))
-    return json.loads(out.getvalue()), 0
-
-
 def only_history() -> Iterator[Route]:
     yield Route(HISTORY, ("GET",), is_api=True)
 
@@ -85,7 +74,7 @@ def left() -> tuple[int, int, int]:
 class CheckTests(OneConnection):
     def test_no_probe_leaks_and_no_row_stays(self) -> None:
         before = left()
-        report, code = run_check()
+        report, code = reported("isolation_check")
 
         self.assertEqual((report["leaks"], report["faults"], report["ok"], code), ([], [], True, 0))
         self.assertEqual(set(report["probes"]), {"SQL", "admin pages", "commands", "routes"})
@@ -100,10 +89,8 @@ class CheckTests(OneConnection):
         self.assertTrue(all(route.is_api for p, route in patterns.items() if not p.endswith("/")))
 
     def test_the_report_is_printed_in_lines(self) -> None:
-        out = StringIO()
-        call_command("isolation_check", stdout=out, no_color=True)
         self.assertRegex(
-            out.getvalue(),
+            run("isolation_check"),
             r"^Tried: \d+ SQL, .*routes\.\nNothing of the other account was reached\.",
         )
 
@@ -120,7 +107,7 @@ class PlantedLeakTests(OneConnection):
     def test_a_policy_that_was_widened_is_found(self) -> None:
         self.run_sql("DROP POLICY tenant ON messages")
         self.run_sql("CREATE POLICY tenant ON messages TO salient_tenant USING (true)")
-        report, code = run_check()
+        report, code = reported("isolation_check")
 
         self.assertEqual((report["ok"], code), (False, 1))
         leaks = {leak.partition("messages: ")[2] for leak in report["leaks"]}
@@ -128,7 +115,7 @@ class PlantedLeakTests(OneConnection):
 
     def test_row_level_security_that_was_switched_off_is_found(self) -> None:
         self.run_sql("ALTER TABLE budgets DISABLE ROW LEVEL SECURITY")
-        report, code = run_check()
+        report, code = reported("isolation_check")
 
         self.assertEqual(code, 1)
         self.assertTrue(all("budgets" in leak for leak in report["leaks"]))
@@ -142,14 +129,14 @@ class PlantedLeakTests(OneConnection):
             return HistoryOut(session_id=page.session_id, messages=messages, before=None)
 
         with mock.patch.object(history, "read", careless):
-            report, code = run_check()
+            report, code = reported("isolation_check")
 
         self.assertEqual(code, 1)
         self.assertTrue(any(leak.startswith("key: GET") for leak in report["leaks"]))
 
     def test_a_check_that_cannot_see_is_no_success(self) -> None:
         with mock.patch.object(history, "read", side_effect=NotFound("Nothing to see.")):
-            report, code = run_check()
+            report, code = reported("isolation_check")
 
         self.assertEqual((report["leaks"], report["ok"], code), ([], False, 1))
         self.assertIn("does not see its own rows", report["faults"][0])

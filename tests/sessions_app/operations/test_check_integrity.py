@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.test import TestCase
 from django.utils import timezone
@@ -31,7 +28,8 @@ from agents.instances.renames import rename_agent
 from sessions_app.operations.doctor.agents_in_use import models_in_use
 from sessions_app.operations.integrity import service
 from sessions_app.operations.integrity.checks import NAMED, Check
-from tests.support.commands import refusal, run
+from tests.support.commands import refusal, reported, run
+from tests.support.database.stored import as_platform, count_of, rows_of
 from tests.support.factories import (
     make_account,
     make_delivery,
@@ -170,7 +168,7 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
 
     def setUp(self) -> None:
         """One real turn, and a row of what it does not make."""
-        self.make_fixtures()
+        super().setUp()
         self.folder = Path(settings.AGENT_CONFIG_DIR, "acme")
         if find_account("default"):
             # The migrations made it, and no test has emptied the tables yet.
@@ -212,22 +210,16 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
 
     def found(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         """Return the exit code, and what each check that found something says."""
-        out, code = StringIO(), 0
-        try:
-            call_command("check_integrity", "--json", *arguments, stdout=out)
-        except SystemExit as error:
-            code = int(str(error.code))
-        checks = json.loads(out.getvalue())["checks"]
-        return code, {each["name"]: each for each in checks if each["status"] != "ok"}
+        found, code = reported("check_integrity", *arguments)
+        return code, {each["name"]: each for each in found["checks"] if each["status"] != "ok"}
 
     def test_nothing_is_wrong_with_what_the_product_writes(self) -> None:
         self.assertEqual(self.found(), (0, {}))
         self.assertEqual(self.found("--account", "acme"), (0, {}))
 
     def test_nothing_is_wrong_with_what_was_renamed(self) -> None:
-        with platform_context():
-            rename_account(self.account.pk, "zenith")
-            rename_agent(self.instance, "helper")
+        as_platform(rename_account, self.account.pk, "zenith")
+        as_platform(rename_agent, self.instance, "helper")
         self.assertEqual(self.found(), (0, {}))
         self.assertEqual(self.found("--account", "zenith"), (0, {}))
         plant_folder(self)
@@ -257,9 +249,8 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
 
     def noted(self) -> list[str]:
         """Return of which tables the audit log says that something was mended."""
-        with platform_context():
-            rows = AuditEntry.objects.filter(object="check_integrity", account=self.account)
-            return list(rows.values_list("object_type", flat=True))
+        rows = rows_of(AuditEntry, object="check_integrity", account=self.account)
+        return [row.object_type for row in rows]
 
     def test_every_check_has_a_fault_here(self) -> None:
         self.assertEqual({fault.check for fault in FAULTS}, {each.name for each in service.CHECKS})
@@ -314,8 +305,7 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
         self.assertEqual(code, 1)
         self.assertEqual(found["deliveries"]["mended"], 0)
         self.assertIn("mend row-level security first", found["deliveries"]["error"])
-        with platform_context():
-            self.assertEqual(WebhookDelivery.objects.count(), 1)
+        self.assertEqual(count_of(WebhookDelivery), 1)
 
     def test_it_names_the_first_ten_and_counts_all(self) -> None:
         for number in range(NAMED + 2):
@@ -339,7 +329,6 @@ class CheckIntegrityTests(AgentFixtures, TestCase):
 
     def test_it_waits_for_pending_migrations(self) -> None:
         with mock.patch(
-            "sessions_app.management.commands.check_integrity.pending_migrations",
-            return_value=True,
+            "sessions_app.management.commands.check_integrity.pending_migrations", return_value=True
         ):
             self.assertEqual(refusal("check_integrity")[0], 1)

@@ -284,7 +284,7 @@ ALL = {each.name: each for each in (database.DATABASE, database.SCHEMA, *service
 @override_settings(DEBUG=True)
 class DoctorTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         make_session(self.instance)
         create_connection(
             self.account.pk, name="own", base_url="https://llm.example.com/v1", key="sk-0123456789"

@@ -30,11 +30,7 @@ from sessions_app.background.stored_turns import delete_turn
 from sessions_app.conversations import feedback
 from sessions_app.conversations.erasure import service
 from sessions_app.conversations.erasure.persons import Person
-from sessions_app.conversations.sessions import (
-    change_session,
-    delete_session,
-    leave_tombstone,
-)
+from sessions_app.conversations.sessions import change_session, delete_session, leave_tombstone
 from sessions_app.evals import saved_chats
 from sessions_app.models import LegalHold, LLMRequest, Message, Role, Session
 from sessions_app.operations.lifecycle import holds, retention

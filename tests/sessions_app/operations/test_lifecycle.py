@@ -45,6 +45,14 @@ from sessions_app.models import (
 from sessions_app.operations.lifecycle import accounts, holds, receipts, retention
 from sessions_app.operations.lifecycle.holds import Held
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import (
+    as_platform,
+    change_all,
+    change_row,
+    count_of,
+    row_of,
+    rows_of,
+)
 from tests.support.database.tenant_rows import contents, make_tenant
 from tests.support.factories import (
     make_account,
@@ -61,25 +69,19 @@ from tests.support.people import make_root
 
 
 def archive(account: Account) -> Account:
-    with platform_context():
-        Account.objects.filter(pk=account.pk).update(status=AccountStatus.DELETED)
-        return Account.objects.get(pk=account.pk)
+    change_row(account, status=AccountStatus.DELETED)
+    return row_of(Account, pk=account.pk)
 
 
 class AccountErasureTests(TestCase):
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.base = Path(folder.name)
-        overridden = override_settings(AGENT_CONFIG_DIR=self.base)
-        overridden.enable()
-        self.addCleanup(overridden.disable)
+        self.base = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=self.base))
         self.acme, self.beta = make_tenant("acme"), make_tenant("beta")
         self.account = archive(self.acme[Account])
         for name in ("acme", "beta"):
             write_config(self.base, name, "bot", "model: scripted:echo\n", "Secret prompt.")
-        with platform_context():
-            LLMRequest.objects.update(completion_status=CompletionStatus.COMPLETE)
+        change_all(LLMRequest, completion_status=CompletionStatus.COMPLETE)
 
     def erase(self) -> AccountErasure:
         ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
@@ -87,8 +89,7 @@ class AccountErasureTests(TestCase):
 
     def test_not_a_row_is_left_and_other_accounts_do_not_change(self) -> None:
         other = contents(self.beta)
-        with platform_context():
-            expected = accounts.count_rows(self.account.pk)
+        expected = as_platform(accounts.count_rows, self.account.pk)
 
         receipt = self.erase()
 
@@ -104,8 +105,7 @@ class AccountErasureTests(TestCase):
         self.assertIn("acme/bot/config.yaml", receipt.files)
         self.assertTrue((self.base / "beta" / "bot").exists())
         self.assertTrue(receipts.is_genuine(receipts.of_account(receipt), receipt.signature))
-        with platform_context():
-            [entry] = AuditEntry.objects.filter(object_type="accounts", action="deleted")
+        entry = row_of(AuditEntry, object_type="accounts", action="deleted")
         self.assertEqual(entry.object, "acme")
 
     def test_a_new_account_on_the_slug_sees_nothing_and_old_keys_are_unknown(self) -> None:
@@ -166,8 +166,7 @@ class AccountErasureTests(TestCase):
     def test_only_an_archived_account_without_holds_is_erased(self) -> None:
         with self.assertRaisesMessage(ValidationError, "Archive the account first"):
             accounts.begin(self.beta[Account], reason="T-1", actor="olaf")
-        with platform_context():
-            hold = holds.place(self.account.pk, reason="File 9", actor="olaf")
+        hold = as_platform(holds.place, self.account.pk, reason="File 9", actor="olaf")
         with self.assertRaisesMessage(ValidationError, "A legal hold forbids"):
             accounts.begin(self.account, reason="T-1", actor="olaf")
         with platform_context():
@@ -178,8 +177,7 @@ class AccountErasureTests(TestCase):
 
     def test_a_hold_that_comes_in_between_stops_it(self) -> None:
         ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
-        with platform_context():
-            holds.place(self.account.pk, reason="File 9", actor="olaf")
+        as_platform(holds.place, self.account.pk, reason="File 9", actor="olaf")
         before = contents(self.acme)["messages"]
 
         stopped = accounts.work(ordered)
@@ -189,8 +187,7 @@ class AccountErasureTests(TestCase):
 
     def test_an_account_that_is_resumed_loses_nothing_until_it_is_ordered_again(self) -> None:
         ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
-        with platform_context():
-            Account.objects.filter(pk=self.account.pk).update(status=AccountStatus.ACTIVE)
+        change_row(self.account, status=AccountStatus.ACTIVE)
         before = contents(self.acme)["messages"]
 
         self.assertEqual(accounts.work(ordered).step, accounts.WITHDRAWN)
@@ -208,8 +205,7 @@ class AccountErasureTests(TestCase):
         ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
 
         def resume(*_args: Any) -> int:
-            with platform_context():
-                Account.objects.filter(pk=self.account.pk).update(status=AccountStatus.ACTIVE)
+            change_row(self.account, status=AccountStatus.ACTIVE)
             return 0
 
         with mock.patch.object(accounts, "_running_turns", resume):
@@ -223,8 +219,7 @@ class AccountErasureTests(TestCase):
             self.account = Account.objects.get(pk=self.account.pk)
         for name in ("zenith", "acme"):
             write_config(self.base, name, "bot", "model: scripted:echo\n", "Secret prompt.")
-        with platform_context():
-            use_own_folder(self.account)
+        as_platform(use_own_folder, self.account)
 
         receipt = self.erase()
 
@@ -276,26 +271,24 @@ class ConversationFixtures(TestCase):
             settled_at=moment,
         )
         make_message(session, content="Hello", llm_request=turn)
-        with platform_context():
-            Session.objects.filter(pk=session.pk).update(last_activity_at=moment)
-            LLMRequest.objects.filter(pk=turn.pk).update(created_at=moment)
+        change_row(session, last_activity_at=moment)
+        change_row(turn, created_at=moment)
         return session
 
     def days(self, texts: int | None = 30, figures: int | None = None) -> Retention:
-        with platform_context():
-            return retention.set_days(self.account.pk, texts=texts, figures=figures)
+        return as_platform(retention.set_days, self.account.pk, texts=texts, figures=figures)
 
     def hold(self, **what: Any) -> LegalHold:
-        with platform_context():
-            return holds.place(self.account.pk, reason="File 9", actor="olaf", **what)
+        return as_platform(holds.place, self.account.pk, reason="File 9", actor="olaf", **what)
 
     def spoken(self) -> set[Any]:
-        with tenant_context(self.account.pk):
-            return set(Message.objects.values_list("session_id", flat=True))
+        return {row.session_id for row in rows_of(Message, account_id=self.account.pk)}
 
     def requests(self) -> list[Any]:
-        with tenant_context(self.account.pk):
-            return list(LLMRequest.objects.values_list("total_cost", "request_body"))
+        return [
+            (row.total_cost, row.request_body)
+            for row in rows_of(LLMRequest, account_id=self.account.pk)
+        ]
 
 
 class RetentionTests(ConversationFixtures):
@@ -311,8 +304,7 @@ class RetentionTests(ConversationFixtures):
         costs = sorted(map(str, self.requests()))
         self.assertEqual(len(costs), 3)
         self.assertEqual(sum("None" in each for each in costs), 2)
-        with platform_context():
-            rule = retention.retention_of(self.account.pk)
+        rule = as_platform(retention.retention_of, self.account.pk)
         assert rule is not None
         self.assertEqual((rule.erased_sessions, rule.held_sessions), (2, 0))
         self.assertIsNotNone(rule.finished_at)
@@ -326,9 +318,8 @@ class RetentionTests(ConversationFixtures):
 
         jobs.apply_retention.func()
 
-        with tenant_context(self.account.pk):
-            left = set(LLMRequest.objects.values_list("session_id", flat=True))
-            self.assertEqual(UsageDay.objects.count(), 1)
+        left = {row.session_id for row in rows_of(LLMRequest, account_id=self.account.pk)}
+        self.assertEqual(count_of(UsageDay, account_id=self.account.pk), 1)
         self.assertEqual(left, {kept.pk})
 
     def test_who_writes_while_the_batch_is_found_keeps_the_conversation(self) -> None:
@@ -431,17 +422,13 @@ class HoldTests(ConversationFixtures):
                 named = Person.read(self.account.pk, *person)
                 with self.assertRaisesMessage(ValidationError, message):
                     erase(named, reason="T-1", actor="olaf")
-                with platform_context():
-                    holds.release(hold, actor="olaf")
+                as_platform(holds.release, hold, actor="olaf")
         receipt = erase(named, reason="T-1", actor="olaf")
         self.assertIsNotNone(receipt.finished_at)
         self.assertTrue(receipts.is_genuine(receipts.of_person(receipt), receipt.signature))
         self.assertTrue(run_json("verify_receipt", str(receipt.pk))["ok"])
-        with platform_context():
-            Erasure.objects.update(erased={"messages": 99})
-            self.assertEqual(
-                AuditEntry.objects.filter(object="stopped: erasure of a person").count(), 4
-            )
+        change_all(Erasure, erased={"messages": 99})
+        self.assertEqual(count_of(AuditEntry, object="stopped: erasure of a person"), 4)
         with self.assertRaises(SystemExit):
             run("verify_receipt", str(receipt.pk))
 
@@ -466,10 +453,8 @@ class HoldTests(ConversationFixtures):
                 self.assertRaisesMessage(ValidationError, "A legal hold"),
             ):
                 erase(person, reason="T-1", actor="olaf")
-            with platform_context():
-                holds.release(placed[0], actor="olaf")
-        with tenant_context(self.account.pk):
-            left = list(Message.objects.values_list("content", flat=True))
+            as_platform(holds.release, placed[0], actor="olaf")
+        left = [row.content for row in rows_of(Message, account_id=self.account.pk)]
         self.assertEqual(left, ["Ask dora@mail.example."])
 
     def test_the_command_places_lists_and_releases(self) -> None:
@@ -520,8 +505,7 @@ class PlacingTests(TransactionTestCase):
                 placing.start()
                 placing.join(10)
         self.assertEqual(waited, ["55P03", "55P03"])
-        with platform_context():
-            self.assertFalse(LegalHold.objects.exists())
+        self.assertFalse(count_of(LegalHold))
 
 
 class PageTests(ConversationFixtures):
@@ -546,8 +530,7 @@ class PageTests(ConversationFixtures):
         self.send(do="days", texts="30", figures="")
         for fields in ({}, {"do": "dayz"}, {"do": ""}):
             self.assertIn("Nothing was changed", self.send(**fields))
-        with platform_context():
-            self.assertEqual(Retention.objects.get().texts_days, 30)
+        self.assertEqual(row_of(Retention).texts_days, 30)
         self.assertIn("no such hold any more", self.send(do="release", hold=uuid7()))
 
     def test_holds_are_placed_and_released(self) -> None:

@@ -12,8 +12,8 @@ from django.test import TestCase
 
 from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
-from accounts.tenancy.context import platform_context
 from sessions_app.models import Role
+from tests.support.database.stored import row_of
 from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.mock_openai import (
     KEY,
@@ -76,14 +76,13 @@ FAULTS = (
 
 class ProviderFaultTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         times = "timeouts:\n  first_token: 1\n  stall: 0.5\n"
         self.configure(f"model: mock:test-model\nretries: 1\n{times}", "Be brief.")
         set_budget(self.account, period="month", limit=Decimal(100))
 
     def held(self) -> tuple[int, Decimal]:
-        with platform_context():
-            return AccountLimits.objects.get().running, Budget.objects.get().reserved
+        return row_of(AccountLimits).running, row_of(Budget).reserved
 
     async def test_each_is_mapped_and_what_came_is_kept_and_settled(self) -> None:
         for fault in FAULTS:

@@ -25,6 +25,7 @@ from accounts.limits.budgets import set_budget
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Role
 from sessions_app.operations.integrity.service import check_integrity
+from tests.support.database.stored import rows_of
 from tests.support.factories import write_config
 from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel, Stream
@@ -88,20 +89,21 @@ class Scene:
 class RealFaultTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\nretries: 0\n"
 
-    def test_nothing_is_lost_and_nothing_is_charged_twice(self) -> None:
-        with own_postgres() as postgres:
-            self.make_fixtures()
-            # The account that the migrations make, if no test has emptied the tables yet.
-            write_config(settings.AGENT_CONFIG_DIR, "default", "simple-chat", self.config)
-            set_budget(self.account, period="day", limit=Decimal(100))
-            # In this thread: PostgreSQL ends with the thread that started it.
-            scene = asyncio.run(self.play(postgres))
-            self.assert_all_is_there(scene)
+    def setUp(self) -> None:
+        self.postgres = self.enterContext(own_postgres())
+        super().setUp()
+        # The account that the migrations make, if no test has emptied the tables yet.
+        write_config(settings.AGENT_CONFIG_DIR, "default", "simple-chat", self.config)
+        set_budget(self.account, period="day", limit=Decimal(100))
 
-    async def play(self, postgres: OwnPostgres) -> Scene:
+    def test_nothing_is_lost_and_nothing_is_charged_twice(self) -> None:
+        # In this thread: PostgreSQL ends with the thread that started it.
+        self.assert_all_is_there(asyncio.run(self.play()))
+
+    async def play(self) -> Scene:
         headers = {"Authorization": f"Bearer {self.secret}"}
         async with HeldModel() as model, served(cut_after=1) as server:
-            scene = Scene(postgres, server, model, self.path)
+            scene = Scene(self.postgres, server, model, self.path)
             async with aiohttp.ClientSession(server.url, headers=headers) as scene.client:
                 model.released.set()
                 await scene.ask("before")
@@ -125,8 +127,7 @@ class RealFaultTests(AgentFixtures, TransactionTestCase):
             found = [each for each in check_integrity() if each.status not in {"ok", "notice"}]
         self.assertEqual(found, [])
 
-        with platform_context():
-            requests, messages = list(LLMRequest.objects.all()), list(Message.objects.all())
+        requests, messages = rows_of(LLMRequest), rows_of(Message)
         said = Counter((each.llm_request_id, each.role) for each in messages)
         answered = {
             each.llm_request_id: each.content for each in messages if each.role == Role.ASSISTANT

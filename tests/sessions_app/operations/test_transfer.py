@@ -22,7 +22,7 @@ from django.http import StreamingHttpResponse
 from django.test import Client, SimpleTestCase, TestCase, override_settings
 
 from accounts.models import Account, ApiKey, AuditEntry, Invitation, Membership, User
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import platform_context
 from accounts.tenancy.roles import TENANT_RIGHTS, has_account
 from sessions_app.admin import lifecycle_export
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Session
@@ -31,6 +31,7 @@ from sessions_app.operations.lifecycle.transfer import archive, export, importin
 from sessions_app.operations.lifecycle.transfer.tables import HIDDEN, LEFT_OUT, Table, tables
 from tests.support.commands import refusal, run_json
 from tests.support.database.scratch_database import scratch_database
+from tests.support.database.stored import change_all, change_row, row_of, rows_of
 from tests.support.database.tenant_rows import make_tenant
 from tests.support.factories import (
     make_account,
@@ -63,15 +64,13 @@ def fill(base: Path) -> Account:
     for agent in ("bot", "bot2", "talker"):
         write_config(base, "acme", agent, "model: scripted:echo\n", f"Prompt of {agent}.")
     (base / "acme" / "bot" / ".hidden").write_text("a secret")
-    with platform_context():
-        LLMRequest.objects.update(completion_status=CompletionStatus.COMPLETE)
+    change_all(LLMRequest, completion_status=CompletionStatus.COMPLETE)
     check_integrity(account, fix=True)
     return account
 
 
 def faults(slug: str) -> dict[str, int]:
-    with platform_context():
-        account = Account.objects.get(slug=slug)
+    account = row_of(Account, slug=slug)
     return {each.check.name: each.left for each in check_integrity(account) if each.left}
 
 
@@ -304,8 +303,7 @@ class TransferTests(SimpleTestCase):
             # A row of another account that has an id of the archive.
             session = make_session(make_instance(other))
             [*_, taken] = lines_of(self.path, "sessions")
-            with platform_context():
-                Session.objects.filter(pk=session.pk).update(id=taken["id"])
+            change_row(session, id=taken["id"])
             (base / "acme").mkdir(parents=True)
             found, _ = importing.import_account(self.path)
             self.assertEqual([each.partition(":")[0] for each in found.conflicts], ["files"])
@@ -314,8 +312,7 @@ class TransferTests(SimpleTestCase):
             found, _ = importing.import_account(self.path)
 
             self.assertEqual(
-                [each.partition(":")[0] for each in found.conflicts],
-                ["slug", "people", "sessions"],
+                [each.partition(":")[0] for each in found.conflicts], ["slug", "people", "sessions"]
             )
             self.assertIn(f"1 ids are here already, as {taken['id']}", found.conflicts[-1])
             with platform_context():
@@ -327,11 +324,11 @@ class TransferTests(SimpleTestCase):
 
             self.assertEqual((found.conflicts, found.new_people), ([], []))
             self.assertEqual(faults("zenith"), self.faults)
-            with tenant_context(self.account.pk):
-                self.assertEqual(Membership.objects.get().user_id, here.pk)
-                self.assertEqual(
-                    set(Session.objects.values_list("account_slug", flat=True)), {"zenith"}
-                )
+            self.assertEqual(row_of(Membership, account_id=self.account.pk).user_id, here.pk)
+            self.assertEqual(
+                {row.account_slug for row in rows_of(Session, account_id=self.account.pk)},
+                {"zenith"},
+            )
             prompt = base / "zenith" / "talker" / "system_prompt.md"
             self.assertEqual(prompt.read_text(), "Prompt of talker.")
             found, _ = importing.import_account(self.path, slug="third")
@@ -416,8 +413,7 @@ class DownloadTests(TestCase):
             with archive.opened(Path(file.name)) as read:
                 texts = [json.loads(line)["content"] for line in read.lines("data/messages.jsonl")]
         self.assertEqual(texts, [f"Text {number}" for number in range(5)])
-        with platform_context():
-            entry = AuditEntry.objects.get(object="export of the account")
+        entry = row_of(AuditEntry, object="export of the account")
         self.assertEqual((entry.actor, entry.reason), (self.root.email, "ticket 9"))
 
     def test_an_access_that_ends_meanwhile_and_a_large_account_get_nothing(self) -> None:
@@ -427,8 +423,7 @@ class DownloadTests(TestCase):
         self.assertContains(answer, "manage.py export_account acme")
 
         def ending(*arguments: Any) -> Any:
-            with platform_context():
-                type(access).objects.update(ended_at=access.created_at)
+            change_all(type(access), ended_at=access.created_at)
             return export.export_account(*arguments)
 
         with mock.patch.object(lifecycle_export, "export_account", ending):

@@ -17,13 +17,13 @@ from django.conf import settings
 from django.core.management import call_command
 from django.test import SimpleTestCase, TransactionTestCase, override_settings
 
-from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import find_account
 from agents.instances.services import create_instance
 from salient.database import embedded
 from salient.environment.values import mail_config
 from sessions_app.models import Session
 from tests.support.database.scratch_database import scratch_database
+from tests.support.database.stored import count_of
 from tests.support.docs import ROOT
 from tests.support.factories import make_account, make_key, make_session, write_config
 from tests.support.servers.served import database_url
@@ -93,8 +93,7 @@ class WalkThroughTests(TransactionTestCase):
                 ran.append(line)
         self.assertTrue(any("restore salient.backup --check" in line for line in ran), ran)
         self.assertIsNotNone(find_account("acme"))
-        with platform_context():
-            self.assertEqual(Session.objects.count(), 1)
+        self.assertEqual(count_of(Session), 1)
 
     def run_command(self, line: str) -> None:
         if not (found := MANAGE.fullmatch(line)):
@@ -118,11 +117,7 @@ class WalkThroughTests(TransactionTestCase):
         path = f"{embedded.binaries()}:{os.environ['PATH']}"
         environment = os.environ | {"DATABASE_URL": database_url(), "PATH": path}
         done = subprocess.run(
-            ["bash", "-c", line],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            check=False,
+            ["bash", "-c", line], cwd=self.folder, env=environment, capture_output=True, check=False
         )
         self.assertEqual(done.returncode, 0, done.stderr.decode())
 

@@ -7,10 +7,10 @@ from typing import Any
 from django.test import TestCase
 from django.utils import timezone
 
-from accounts.tenancy.context import platform_context
 from sessions_app.models import CompletionStatus, LLMRequest, Role, Session
 from sessions_app.turns import abandoned
 from tests.support.commands import refusal, run, run_json
+from tests.support.database.stored import row_of
 from tests.support.factories import (
     make_config_version,
     make_instance,
@@ -39,9 +39,7 @@ class SettleAbandonedTests(TestCase):
         make_message(session or self.session, content=content, created_at=moment, role=Role.HUMAN)
 
     def fresh(self, request: LLMRequest) -> LLMRequest:
-        with platform_context():
-            found: LLMRequest = LLMRequest.objects.get(pk=request.pk)
-        return found
+        return row_of(LLMRequest, pk=request.pk)
 
     def test_ends_an_old_turn_as_an_error(self) -> None:
         request = self.request()

@@ -24,6 +24,7 @@ from sessions_app.models import LLMRequest, Message, Session, UsageDay
 from sessions_app.turns import store
 from sessions_app.usage import rollup
 from tests.support.database.reads import reads
+from tests.support.database.stored import rows_of
 from tests.support.database.turn_functions import TurnFunctions
 from tests.support.fixtures import AgentFixtures, counts
 from tests.support.servers.served import database_url
@@ -31,7 +32,7 @@ from tests.support.servers.served import database_url
 
 class FunctionCase(AgentFixtures, TurnFunctions, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
 
@@ -133,8 +134,7 @@ class BatchTests(FunctionCase):
     def test_the_lock_timeout_is_restored(self) -> None:
         begun = [self.wanted("one"), self.wanted("two")]
         self.ask("app_settle_turns", [*map(self.outcome, begun, self.opened(*begun))])
-        with platform_context():
-            known = list(Session.objects.values_list("pk", flat=True))
+        known = [row.pk for row in rows_of(Session)]
         again = [self.wanted("more", session=each) for each in known]
         opened = self.assert_as_it_was("app_open_turns", again)["each"]
         self.assert_as_it_was("app_settle_turns", [*map(self.outcome, again, opened)])
@@ -161,7 +161,7 @@ class CoalescedTurnTests(AgentFixtures, TransactionTestCase):
     """Turns of one key that come at the same time are opened and settled in batches."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.addCleanup(database.shut_down)
         clear_caches()
 

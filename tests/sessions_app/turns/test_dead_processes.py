@@ -36,6 +36,7 @@ from sessions_app.turns.heartbeat import Heartbeat
 from sessions_app.turns.problems import TurnInProgress
 from sessions_app.turns.server_processes import dead_among, this_host, this_process
 from tests.support.commands import run_json
+from tests.support.database.stored import as_platform, change_all, count_of, row_of, rows_of
 from tests.support.factories import make_instance, make_llm_request, make_session
 from tests.support.fixtures import AgentFixtures, counts, stored
 from tests.support.servers.held_model import LONG, SHORT, HeldModel, Stream, ask
@@ -53,16 +54,14 @@ def another_process(**fields: Any) -> ServerProcess:
 
 
 def requests() -> list[LLMRequest]:
-    with platform_context():
-        return list(LLMRequest.objects.order_by("created_at"))
+    return rows_of(LLMRequest, "created_at")
 
 
 class DeathTests(TestCase):
     """Which processes are dead."""
 
     def dead(self, *ids: UUID, may_trust_age: bool = True) -> set[UUID]:
-        with platform_context():
-            return dead_among(ids, may_trust_age=may_trust_age)
+        return as_platform(dead_among, ids, may_trust_age=may_trust_age)
 
     def test_on_this_machine_the_kernel_decides_and_not_the_row(self) -> None:
         mine = this_process()
@@ -108,17 +107,14 @@ class HeartbeatTests(TestCase):
         with mock.patch.object(connection, "close"):
             for _ in range(2):
                 beating.beat()
-                with platform_context():
-                    ServerProcess.objects.update(seen_at=timezone.now() - LATE)
+                change_all(ServerProcess, seen_at=timezone.now() - LATE)
             beating.beat()
-            with platform_context():
-                [row] = ServerProcess.objects.all()
+            row = row_of(ServerProcess)
             self.assertEqual((row.pk, row.pid), (beating.id, os.getpid()))
             self.assertGreater(row.seen_at, timezone.now() - LATE / 2)
             with mock.patch.object(beating, "join"):
                 beating.stop()
-        with platform_context():
-            self.assertFalse(ServerProcess.objects.exists())
+        self.assertFalse(count_of(ServerProcess))
 
     def test_failing_beats_are_logged_once_in_one_line(self) -> None:
         beating = Heartbeat()
@@ -167,8 +163,7 @@ class CommandTests(TestCase):
         self.running(lives.pk)
 
         def beat(_seconds: float) -> None:
-            with platform_context():
-                ServerProcess.objects.update(seen_at=timezone.now())
+            change_all(ServerProcess, seen_at=timezone.now())
 
         with mock.patch("time.sleep", beat):
             self.assertEqual(run_json("settle_abandoned")["found"], 0)
@@ -178,7 +173,7 @@ class NextMessageTests(AgentFixtures, TransactionTestCase):
     """Turns of this process, after those of a process whose row shows that it is dead."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     async def open(self, **body: Any) -> turns.Turn:
@@ -204,9 +199,8 @@ class NextMessageTests(AgentFixtures, TransactionTestCase):
         self.assertEqual((now.pk, now.completion_status), (turn.request_id, "running"))
 
     def test_a_turn_of_a_running_process_is_not_settled(self) -> None:
-        with platform_context():
-            mine = this_process()
-            mine.save(force_insert=True)
+        mine = this_process()
+        as_platform(mine.save, force_insert=True)
         for process in (mine.pk, None):
             left = self.abandoned_by(process)
             with self.assertRaises(TurnInProgress):
@@ -252,7 +246,7 @@ class KilledWorkerTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         set_budget(self.account, period="day", limit=Decimal(100))
 
     @asynccontextmanager
@@ -282,18 +276,13 @@ class KilledWorkerTests(AgentFixtures, TransactionTestCase):
             yield server, model, client, session
 
     async def has_process(self) -> bool:
-        def row() -> bool:
-            with platform_context():
-                return ServerProcess.objects.exists()
-
-        return await sync_to_async(row)()
+        return await sync_to_async(count_of)(ServerProcess) > 0
 
     def assert_settled(self) -> None:
         left = next(each for each in requests() if each.error_code == "abandoned")
         self.assertEqual(left.charged_cost, left.reserved_cost)
-        with platform_context():
-            self.assertEqual(AccountLimits.objects.get().running, 0)
-            self.assertEqual(Budget.objects.get().reserved, 0)
+        self.assertEqual(row_of(AccountLimits).running, 0)
+        self.assertEqual(row_of(Budget).reserved, 0)
 
     def test_after_kill_9_the_next_message_of_the_session_is_answered(self) -> None:
         async def play() -> tuple[int, Any]:
@@ -335,11 +324,7 @@ class KilledWorkerTests(AgentFixtures, TransactionTestCase):
 
 
 async def follow(
-    stream: Stream,
-    client: aiohttp.ClientSession,
-    path: str,
-    session: str,
-    headers: dict[str, str],
+    stream: Stream, client: aiohttp.ClientSession, path: str, session: str, headers: dict[str, str]
 ) -> None:
     body = {"message": stream.message, "session_id": session}
     try:

@@ -10,22 +10,24 @@ from unittest import mock
 
 from asgiref.sync import sync_to_async
 from django.core import signing
-from django.test import SimpleTestCase, TestCase, override_settings
+from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from accounts.auth import staff_tokens
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
 from accounts.auth.staff_tokens import new_token, read_token, write_token
-from accounts.models import Account, AccountStatus, User
+from accounts.models import AccountStatus, User
 from accounts.tenancy.context import platform_context
-from agents.models import ConfigVersion
+from agents.config.versions import publishing
+from agents.models import ConfigPublication, ConfigVersion
 from salient.api.problems import Unauthenticated
 from salient.ttl import clear_caches
 from sessions_app.models import Session
 from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.database.stored import as_platform, change_row, row_of
 from tests.support.factories import make_account, make_instance, make_membership, make_user
-from tests.support.fixtures import PlaygroundFixtures, counts, stored
+from tests.support.fixtures import AgentFixtures, PlaygroundFixtures, counts, stored
 from tests.support.isolation.routes import routes
 from tests.support.people import make_staff
 
@@ -75,9 +77,6 @@ class TokenTests(SimpleTestCase):
 
 
 class TurnTests(PlaygroundFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_playground()
-
     async def test_a_turn_of_staff_is_a_real_one_and_says_whose_it_was(self) -> None:
         answer = await self.play(self.player, "stream")
 
@@ -92,8 +91,7 @@ class TurnTests(PlaygroundFixtures, TestCase):
         self.assertFalse(session.is_anonymous)
 
     def session(self) -> Session:
-        with platform_context():
-            return Session.objects.get()
+        return row_of(Session)
 
     async def test_a_conversation_continues(self) -> None:
         first = (await self.play(self.player)).json()
@@ -122,8 +120,7 @@ class TurnTests(PlaygroundFixtures, TestCase):
         self.assertIsNone(version.last_served_at)
 
     def version(self, start: str) -> ConfigVersion:
-        with platform_context():
-            return ConfigVersion.objects.get(digest__startswith=start)
+        return row_of(ConfigVersion, digest__startswith=start)
 
     async def test_a_deleted_or_broken_draft_is_reported(self) -> None:
         trying = self.client_of(self.staff, draft_id=self.draft.pk)
@@ -148,7 +145,7 @@ class TurnTests(PlaygroundFixtures, TestCase):
 
 class RightsTests(PlaygroundFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_playground()
+        super().setUp()
         self.beta = make_account("beta")
         self.other = make_instance(self.account, "other")
         self.foreign = make_instance(self.beta, "bot")
@@ -219,12 +216,8 @@ class RightsTests(PlaygroundFixtures, TestCase):
         self.assertEqual((cookie.status, body.status), (401, 401))
 
     async def test_a_suspended_account_says_so(self) -> None:
-        await sync_to_async(suspend)(self.account)
+        await sync_to_async(change_row)(self.account, status=AccountStatus.SUSPENDED)
         self.assertEqual((await self.play(self.player)).json()["code"], "suspended")
-
-
-def suspend(account: Account) -> None:
-    Account.objects.filter(pk=account.pk).update(status=AccountStatus.SUSPENDED)
 
 
 def without_right(user: User) -> None:
@@ -248,9 +241,6 @@ DEMOTIONS: dict[str, Callable[[User], object]] = {
 
 
 class DemotedTests(PlaygroundFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_playground()
-
     async def test_a_demoted_person_is_refused(self) -> None:
         for name, demote in DEMOTIONS.items():
             staff = await sync_to_async(make_staff)()
@@ -275,9 +265,6 @@ class DemotedTests(PlaygroundFixtures, TestCase):
 @override_settings(REVOCATION_CHECK_SECONDS=0.05)
 class RunningTests(PlaygroundFixtures, TestCase):
     config = "model: scripted:echo?first_ms=60000\n"
-
-    def setUp(self) -> None:
-        self.make_playground()
 
     async def cut_by(self, client: ApiClient, change: Callable[[], None]) -> Answer:
         call = Call(client, "POST", self.path("stream"), raw=b'{"message": "hello"}')
@@ -306,3 +293,35 @@ class RunningTests(PlaygroundFixtures, TestCase):
         self.assertTrue(still_admitted(caller))
         without_right(self.staff)
         self.assertFalse(still_admitted(caller))
+
+
+class PublishedTurnTests(AgentFixtures, TransactionTestCase):
+    def publish(self, text: str) -> ConfigPublication:
+        return as_platform(publishing.publish, self.instance, text, "For this test", None)
+
+    def draft(self, text: str) -> None:
+        as_platform(publishing.save_draft, self.instance, text, None)
+
+    def versions(self) -> list[object]:
+        _, requests = stored()
+        return [request.config_version_id for request in requests]
+
+    async def test_a_publication_is_in_the_next_turn_and_so_is_its_roll_back(self) -> None:
+        await self.say("before")
+        first = await sync_to_async(self.publish)("temperature: 1.5\n")
+        await self.say("after")
+        await sync_to_async(self.publish)("")
+        await self.say("back")
+        before, after, back = await sync_to_async(self.versions)()
+
+        self.assertEqual(after, first.config_version_id)
+        self.assertNotEqual(after, before)
+        self.assertEqual(back, before)
+
+    async def test_a_draft_is_in_no_turn_of_others(self) -> None:
+        await self.say("before")
+        await sync_to_async(self.draft)("temperature: 1.5\n")
+        await self.say("after")
+        before, after = await sync_to_async(self.versions)()
+
+        self.assertEqual(after, before)

@@ -27,19 +27,17 @@ class LeaveAtOnceTests(AgentFixtures, TransactionTestCase):
     """However early the client leaves, no turn is left running."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.addCleanup(database.shut_down)
 
     async def test_a_client_may_leave_at_any_moment(self) -> None:
         for what in ("chat", "stream"):
             # Each moment is one more turn of the event loop than the one before.
             for moment in range(40):
-                call = Call(self.api, "POST", self.path(what), raw=BODY)
-                running = asyncio.create_task(call.run())
+                call = Call(self.api, "POST", self.path(what), raw=BODY).begin()
                 for _ in range(moment):
                     await asyncio.sleep(0)
-                call.leave()
-                await asyncio.gather(running, return_exceptions=True)
+                await call.end()
         await finish_background()
 
         self.assertLessEqual(await sync_to_async(statuses)(), {"cancelled", "complete"})
@@ -57,11 +55,10 @@ class LeaveAtOnceTests(AgentFixtures, TransactionTestCase):
 
         call = Call(self.api, "POST", self.path("stream"), raw=BODY)
         with mock.patch.object(store, "open", open_and_tell):
-            running = asyncio.create_task(call.run())
+            call.begin()
             async with asyncio.timeout(10):
                 await opened.wait()
-            call.leave()
-            await asyncio.gather(running, return_exceptions=True)
+            await call.end()
         await finish_background()
 
         [message], [request] = await sync_to_async(stored)()
@@ -73,9 +70,6 @@ class LeaveAtOnceTests(AgentFixtures, TransactionTestCase):
 
 
 class NotStoredTests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_an_answer_that_could_not_be_stored_is_not_called_complete(self) -> None:
         settle = store.settle
         away = [OperationalError("away"), OperationalError("away"), None]

@@ -14,13 +14,14 @@ from django.utils import timezone
 
 from accounts.limits.budgets import set_budget
 from accounts.limits.quotas import set_limits
-from accounts.models import Account, AccountLimits, ApiKey, MemberRole, RateState, User
+from accounts.models import AccountLimits, ApiKey, MemberRole, RateState, User
 from accounts.tenancy.context import platform_context
 from agents.config.loader import forget
-from agents.models import AgentInstance, ConfigVersion
+from agents.models import ConfigVersion
 from salient.ttl import clear_caches
 from tests.accounts.member_fixtures import browser_of, make_member
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import change_all, change_row, row_of
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.fixtures import AgentFixtures
 from tests.support.isolation.accounts import rolled_back, rows_of
@@ -31,10 +32,9 @@ PAGE = reverse("admin:why-refused")
 
 class WhyCase(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.client.force_login(make_root())
-        with platform_context():
-            self.key = ApiKey.objects.get(account=self.account)
+        self.key = row_of(ApiKey, account=self.account)
 
     def ask(self, caller: str, **more: Any) -> Any:
         query: dict[str, Any] = {"account": self.account.pk, "instance": self.instance.pk}
@@ -59,16 +59,13 @@ class WhyCase(AgentFixtures, TestCase):
 
 class SituationTests(WhyCase):
     def change_key(self, **fields: Any) -> None:
-        with platform_context():
-            ApiKey.objects.filter(pk=self.key.pk).update(**fields)
+        change_row(self.key, **fields)
 
     def change_agent(self, **fields: Any) -> None:
-        with platform_context():
-            AgentInstance.objects.filter(pk=self.instance.pk).update(**fields)
+        change_row(self.instance, **fields)
 
     def change_account(self, **fields: Any) -> None:
-        with platform_context():
-            Account.objects.filter(pk=self.account.pk).update(**fields)
+        change_row(self.account, **fields)
 
     def use_up_the_rate(self) -> None:
         set_limits(self.account, requests_per_minute=1)
@@ -103,10 +100,7 @@ class SituationTests(WhyCase):
             ),
             "near": (lambda: self.change_key(networks=["127.0.0.0/8"]), (200, "")),
             "scope": (lambda: self.change_key(scopes=["agents:read"]), (403, "forbidden")),
-            "other agent": (
-                lambda: self.change_key(instance_ids=[other.pk]),
-                (404, "not_found"),
-            ),
+            "other agent": (lambda: self.change_key(instance_ids=[other.pk]), (404, "not_found")),
             "inactive agent": (lambda: self.change_agent(status="inactive"), (404, "not_found")),
             "suspended": (lambda: self.change_account(status="suspended"), (403, "suspended")),
             "suspended agent": (
@@ -122,10 +116,7 @@ class SituationTests(WhyCase):
                 lambda: self.configure("model: connection/none:gpt\n"),
                 (503, "agent_misconfigured"),
             ),
-            "size": (
-                lambda: set_limits(self.account, message_bytes=10),
-                (400, "invalid_request"),
-            ),
+            "size": (lambda: set_limits(self.account, message_bytes=10), (400, "invalid_request")),
             "rate": (self.use_up_the_rate, (429, "rate_limited")),
             "turns": (self.let_turns_run, (429, "too_many_turns")),
             "budget": (self.spend_all, (402, "budget_exceeded")),
@@ -175,8 +166,7 @@ class PageTests(WhyCase):
         self.assertEqual(rows_of(self.account), before)
 
     def test_every_check_is_shown_with_advice(self) -> None:
-        with platform_context():
-            ApiKey.objects.update(scopes=["agents:read"])
+        change_all(ApiKey, scopes=["agents:read"])
         page = self.ask(f"key:{self.key.pk}")
 
         states = [check.state for check in page.context["checks"]]

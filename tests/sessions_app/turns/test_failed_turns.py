@@ -25,9 +25,6 @@ class FailedTurnFixtures(AgentFixtures):
     config = "model: mock:test-model\nretries: 0\n"
     session: str | None = None
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def chat(self, message: str, way: str = "chat", **headers: str) -> Answer:
         body = {"message": message} | ({"session_id": self.session} if self.session else {})
         answer = await self.api.post(self.path(way), body, headers=headers)

@@ -25,6 +25,7 @@ from sessions_app.models import CompletionStatus
 from sessions_app.turns import store
 from sessions_app.turns import turn as turns
 from tests.support.api_client import Call
+from tests.support.database.reads import queries_of
 from tests.support.fixtures import AgentFixtures, counts, stored
 
 # Outside of tests the context and the statement are one message, without BEGIN and COMMIT.
@@ -35,7 +36,7 @@ class StatementTests(AgentFixtures, TransactionTestCase):
     """Outside a TestCase's transaction, so that BEGIN and COMMIT are sent as in production."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     def begin(self, message: TurnInput, caller: Caller | None = None) -> turns.Turn:
@@ -135,9 +136,7 @@ class StatementTests(AgentFixtures, TransactionTestCase):
         counts = []
         for callers in (1, 30):
             clear_caches()
-            with CaptureQueriesContext(connection) as queries:
-                async_to_sync(come)(callers)
-            counts.append(len(queries))
+            counts.append(queries_of(async_to_sync(come), callers))
 
         self.assertEqual(counts[1], counts[0])
 
@@ -162,9 +161,6 @@ class StatementTests(AgentFixtures, TransactionTestCase):
 class EarlyEndTests(AgentFixtures, TestCase):
     config = "model: scripted:echo?delay_ms=20\n"
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_client_that_leaves_is_settled_with_the_partial_answer(self) -> None:
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
         running = asyncio.create_task(call.run())
@@ -185,12 +181,10 @@ class EarlyEndTests(AgentFixtures, TestCase):
         self.assertTrue(request.tokens_estimated)
 
     async def test_a_client_that_leaves_a_chat_is_settled(self) -> None:
-        call = Call(self.api, "POST", self.path("chat"), raw=b'{"message": "hello"}')
-        running = asyncio.create_task(call.run())
+        call = Call(self.api, "POST", self.path("chat"), raw=b'{"message": "hello"}').begin()
         while not (await sync_to_async(counts)())[2]:  # noqa: ASYNC110 - the row is the event
             await asyncio.sleep(0.01)
-        call.leave()
-        await running
+        await call.end()
 
         _, [request] = await sync_to_async(stored)()
         self.assertEqual(request.completion_status, "cancelled")
@@ -212,7 +206,7 @@ class ManyStreamsTests(AgentFixtures, TransactionTestCase):
     config = "model: scripted:echo?first_ms=1000\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.addCleanup(database.shut_down)
         clear_caches()
 

@@ -17,7 +17,7 @@ from salient import database
 from sessions_app.models import LLMRequest
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_key
-from tests.support.fixtures import AgentFixtures, counts, stored
+from tests.support.fixtures import AgentFixtures, counts, key_client, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error, usage
 
 MODEL = "model: mock:test-model\nretries: 0\n"
@@ -33,9 +33,6 @@ class RepeatedFixtures(AgentFixtures):
 
 
 class RepetitionTests(RepeatedFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_the_same_call_again_is_the_same_answer_and_one_provider_call(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("Once.", usage=usage(10, 5, cost=0.25)))
@@ -149,7 +146,7 @@ class RaceTests(RepeatedFixtures, TransactionTestCase):
     """Fifty equal calls at once, of which one reaches the model."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.addCleanup(database.shut_down)
 
     async def call(self, route: str) -> Answer:
@@ -229,9 +226,8 @@ class TestModeTests(RepeatedFixtures, TestCase):
     """A key in test mode always meets the script, whatever the agent is configured to."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
-        _, secret = make_key(self.account, mode=KeyMode.TEST)
-        self.api = ApiClient(secret)
+        super().setUp()
+        self.api = key_client(self.account, mode=KeyMode.TEST)
         budgets.set_budget(self.account, period="day", limit=Decimal(0))
 
     async def test_it_reaches_no_provider_and_needs_no_budget(self) -> None:
@@ -243,12 +239,7 @@ class TestModeTests(RepeatedFixtures, TestCase):
         request = await self.the_request()
         self.assertTrue(request.is_test)
         self.assertEqual(
-            (request.provider, request.total_cost, request.charged_cost),
-            (
-                "scripted",
-                0,
-                0,
-            ),
+            (request.provider, request.total_cost, request.charged_cost), ("scripted", 0, 0)
         )
 
     async def test_a_script_that_is_configured_is_the_one_that_answers(self) -> None:

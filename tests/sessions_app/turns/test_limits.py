@@ -20,7 +20,7 @@ from accounts.auth import visitor_tokens
 from accounts.auth.bearer import VISITOR_SCOPES
 from accounts.auth.caller import Caller
 from accounts.limits import quotas
-from accounts.models import Budget, Membership
+from accounts.models import Budget
 from accounts.tenancy.context import platform_context
 from agents.config import loader
 from agents.costs.own_prices import forget_prices
@@ -34,7 +34,8 @@ from sessions_app.turns import turn as turns
 from sessions_app.turns.abandoned import settle_abandoned
 from sessions_app.turns.sse import TurnStream, encode
 from tests.support.api_client import ApiClient, Call
-from tests.support.factories import make_user
+from tests.support.database.stored import row_of
+from tests.support.factories import make_membership, make_user
 from tests.support.fixtures import LimitedFixtures, counts, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error, usage
 
@@ -42,7 +43,7 @@ from tests.support.servers.mock_openai import MockOpenAI, Reply, error, usage
 @override_settings(DATABASE_API_THREADS=4)
 class ParallelTests(LimitedFixtures, TransactionTestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.addCleanup(database.shut_down)
 
     async def test_a_hundred_calls_against_a_budget_for_ten(self) -> None:
@@ -63,11 +64,7 @@ class ParallelTests(LimitedFixtures, TransactionTestCase):
         problem = next(a for a in answers if a.status == 402).json()
         self.assertEqual(
             (problem["code"], problem["budget"], problem["period"]),
-            (
-                "budget_exceeded",
-                "account",
-                "day",
-            ),
+            ("budget_exceeded", "account", "day"),
         )
         self.assertLess(Decimal(problem["remaining"]), each)
 
@@ -146,15 +143,14 @@ def new_visitor(site: str = "http://localhost") -> ApiClient:
 
 
 def reserved() -> Decimal:
-    with platform_context():
-        return Budget.objects.get().reserved
+    return row_of(Budget).reserved
 
 
 class SettlementTests(LimitedFixtures, TestCase):
     """However a turn ends, its reservation is gone and what it used is counted."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure(self.config)
         self.budget(Decimal(1))
 
@@ -188,12 +184,7 @@ class SettlementTests(LimitedFixtures, TestCase):
     async def test_the_client_left(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("one two three four five six", chunk_delay=0.1))
-            call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "count"}')
-            running = asyncio.create_task(call.run())
-            async for part in call.parts():
-                if b"two" in part:
-                    call.leave()
-            await running
+            await self.leave_at(b"two")
         request = await self.closed()
         self.assertEqual(request.completion_status, "cancelled")
         self.assertGreater(request.charged_cost or 0, 0)
@@ -242,7 +233,7 @@ class EarlyLeaveTests(LimitedFixtures, TestCase):
     config = "model: scripted:echo\nfallback_models: [openai:gpt-4o-mini]\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.budget(Decimal(1))
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
@@ -291,9 +282,6 @@ class EarlyLeaveTests(LimitedFixtures, TestCase):
 
 class RefusalTests(LimitedFixtures, TestCase):
     config = "model: scripted:echo\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     async def test_a_refused_message_stores_nothing(self) -> None:
         self.configure("model: openai:gpt-4o-mini\n")
@@ -380,7 +368,7 @@ class AbandonedTests(LimitedFixtures, TestCase):
     """The periodic command releases the limits of a killed process, from the rows."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     def abandon(self) -> turns.Turn:
@@ -422,9 +410,7 @@ class AbandonedTests(LimitedFixtures, TestCase):
 
     def test_an_alert_of_the_last_turn_is_sent(self) -> None:
         self.configure("model: openai:gpt-4o-mini\n")
-        with platform_context():
-            user = make_user("owner@example.com")
-            Membership.objects.create(account=self.account, user=user, role="owner")
+        make_membership(self.account, make_user("owner@example.com"), role="owner")
         reserved = self.abandon().reservation.reserved
         self.budget(reserved)
         settle_abandoned()
@@ -433,16 +419,9 @@ class AbandonedTests(LimitedFixtures, TestCase):
 
 
 class AlertTests(LimitedFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_passing_a_percentage_is_mailed_once_and_delays_no_turn(self) -> None:
-        def join() -> None:
-            with platform_context():
-                user = make_user("owner@example.com")
-                Membership.objects.create(account=self.account, user=user, role="owner")
-
-        await sync_to_async(join)()
+        owner = await sync_to_async(make_user)("owner@example.com")
+        await sync_to_async(make_membership)(self.account, owner, role="owner")
         await sync_to_async(self.budget)(Decimal(1))
         async with MockOpenAI() as server:
             server.replies += [Reply(usage=usage(1, 1, cost=0.85)) for _ in range(2)]
@@ -462,7 +441,7 @@ class OwnPriceTests(LimitedFixtures, TestCase):
     config = "model: mock:new\ntools: [current_time]\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         forget_prices()
         self.addCleanup(forget_prices)
 

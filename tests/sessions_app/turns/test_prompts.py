@@ -15,6 +15,7 @@ from agents.config.versions.current import current_config
 from agents.runtime.run import ChatMessage
 from sessions_app.models import PromptSection
 from sessions_app.turns import prompts
+from tests.support.database.stored import as_platform, count_of, rows_of
 from tests.support.factories import make_account, make_instance, make_llm_request, make_session
 from tests.support.fixtures import AgentFixtures, stored
 
@@ -62,7 +63,7 @@ class SectionsTests(AgentFixtures, TransactionTestCase):
     config = TOOLED
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure(TOOLED, PROMPT)
 
     def sections(self, *history: str) -> prompts.Sections:
@@ -80,8 +81,7 @@ class SectionsTests(AgentFixtures, TransactionTestCase):
         return sum("prompt_sections" in query["sql"] for query in queries)
 
     def stored(self) -> int:
-        with platform_context():
-            return PromptSection.objects.count()
+        return count_of(PromptSection)
 
     def test_each_part_has_name_source_size_and_the_digest_of_its_text(self) -> None:
         first, *_, tool, message = self.sections()
@@ -100,13 +100,7 @@ class SectionsTests(AgentFixtures, TransactionTestCase):
         self.assertEqual(tool["name"], "tool: current_time")
         self.assertEqual(
             message,
-            {
-                "name": "user message",
-                "source": "messages",
-                "bytes": 9,
-                "tokens": 3,
-                "messages": 1,
-            },
+            {"name": "user message", "source": "messages", "bytes": 9, "tokens": 3, "messages": 1},
         )
 
     def test_the_history_is_measured_and_its_texts_are_nowhere(self) -> None:
@@ -197,11 +191,10 @@ class ReadTests(TestCase):
         request = self.request("abc")
         request.request_body |= {"history_messages": 3, "history_bytes": 30}
         request.response_body = {
-            "tools": [{"name": "now", "arguments": "{}", "content": "noon", "is_error": False}],
+            "tools": [{"name": "now", "arguments": "{}", "content": "noon", "is_error": False}]
         }
 
-        with platform_context():
-            parts = prompts.read_sections(request)
+        parts = as_platform(prompts.read_sections, request)
 
         self.assertEqual(
             [(part.name, part.messages, part.bytes) for part in parts[1:]],
@@ -221,16 +214,14 @@ class ReadTests(TestCase):
         # It is from before there were sections, or its conversation was deleted.
         request = make_llm_request(self.session, request_body=None)
 
-        with platform_context():
-            self.assertEqual(prompts.read_sections(request), [])
+        self.assertEqual(as_platform(prompts.read_sections, request), [])
 
     def test_the_same_text_of_another_account_is_not_shown(self) -> None:
         other = make_instance(make_account("beta"), "bot")
         self.store(other.account_id, "abc")
         mine, theirs = self.request("abc"), self.request("abc", make_session(other))
 
-        with platform_context():
-            found = prompts.read_sections_of([mine, theirs])
+        found = as_platform(prompts.read_sections_of, [mine, theirs])
 
         self.assertIsNone(found[mine.pk][0].text)
         self.assertEqual(found[theirs.pk][0].text, "abc")
@@ -240,13 +231,12 @@ class TurnTests(AgentFixtures, TransactionTestCase):
     """What real turns leave of their prompts."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure(TOOLED.replace("echo", "tool"), PROMPT)
 
     def sections_of_all(self) -> list[list[tuple[str, str | None]]]:
         _, requests = stored()
-        with platform_context():
-            found = prompts.read_sections_of(requests)
+        found = as_platform(prompts.read_sections_of, requests)
         return [[(part.name, part.text) for part in found[each.pk]] for each in requests]
 
     def test_a_turns_row_lists_the_prompts_sections(self) -> None:
@@ -265,8 +255,7 @@ class TurnTests(AgentFixtures, TransactionTestCase):
         async_to_sync(self.say)("hello")
         async_to_sync(self.say)("hello")
 
-        with platform_context():
-            self.assertEqual(PromptSection.objects.count(), 4)
+        self.assertEqual(count_of(PromptSection), 4)
 
     def test_after_the_first_turn_prompts_need_no_query(self) -> None:
         async_to_sync(self.say)("hello")
@@ -279,6 +268,5 @@ class TurnTests(AgentFixtures, TransactionTestCase):
         async_to_sync(self.say)("secret-word")
 
         _, [request] = stored()
-        with platform_context():
-            texts = list(PromptSection.objects.values_list("text", flat=True))
+        texts = [row.text for row in rows_of(PromptSection)]
         self.assertNotIn("secret-word", f"{request.request_body}{texts}")

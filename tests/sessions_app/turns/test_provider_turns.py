@@ -10,9 +10,9 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.test import TestCase
 
-from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import UsageDay
-from tests.support.api_client import Answer, Call
+from tests.support.api_client import Answer
+from tests.support.database.stored import rows_of
 from tests.support.fixtures import AgentFixtures, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, stream, usage
 
@@ -20,8 +20,7 @@ PROMPT = "You are the shop's helper."
 
 
 def counted_models() -> list[str]:
-    with platform_context():
-        return list(UsageDay.objects.values_list("model", flat=True))
+    return [row.model for row in rows_of(UsageDay)]
 
 
 class ProviderTurnTests(AgentFixtures, TestCase):
@@ -33,7 +32,7 @@ retries: 1
 """
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure(self.config, PROMPT)
 
     async def chat(self, message: str, **body: Any) -> Answer:
@@ -192,12 +191,7 @@ retries: 1
     async def test_when_the_client_leaves_the_model_is_stopped_and_the_turn_settled(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("one two three four five six", chunk_delay=0.1))
-            call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "count"}')
-            running = asyncio.create_task(call.run())
-            async for part in call.parts():
-                if b"two" in part:
-                    call.leave()
-            await running
+            await self.leave_at(b"two")
             async with asyncio.timeout(5):
                 await server.requests[0].closed.wait()
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.auth import revocation as auth_revocation
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
-from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Membership, Scope
+from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Scope
 from accounts.tenancy import suspensions
 from accounts.tenancy.context import platform_context
 from agents.connections import connections, revocation
@@ -28,7 +28,8 @@ from salient.api.lifespan import finish_background
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
 from tests.support.api_client import Answer, ApiClient, Call
-from tests.support.factories import make_key, make_user
+from tests.support.database.stored import change_row
+from tests.support.factories import make_key, make_membership, make_user
 from tests.support.fixtures import AgentFixtures, counts, stored
 
 
@@ -64,9 +65,6 @@ class Cutting(AgentFixtures):
     """Starts turns of a model that says nothing, and ends them; mix it into a TestCase."""
 
     config = "model: scripted:echo?first_ms=60000\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     async def cut_by(self, change: Callable[[Account], None], what: str = "stream") -> Answer:
         """Start a turn, change what it depends on, and wait for what the caller gets."""
@@ -326,9 +324,6 @@ class RunningAgentTests(Cutting, TestCase):
 class StandingTests(AgentFixtures, TestCase):
     """Whether a caller may still call, read from the database."""
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     def caller(self, **fields: Any) -> Caller:
         values: dict[str, Any] = {"account_id": self.account.pk, "account_slug": "acme"}
         return Caller(**(values | {"scopes": frozenset({"chat"})} | fields))
@@ -349,17 +344,12 @@ class StandingTests(AgentFixtures, TestCase):
 
     def test_a_member_must_still_be_one_and_be_active(self) -> None:
         user = make_user("m@example.com")
-        with platform_context():
-            place = Membership.objects.create(
-                account=self.account, user=user, role=MemberRole.MEMBER
-            )
+        place = make_membership(self.account, user)
         member = self.caller(role=MemberRole.MEMBER, user_id=user.pk)
         self.assertTrue(still_admitted(member))
-        with platform_context():
-            Membership.objects.filter(pk=place.pk).update(role=MemberRole.VIEWER)
+        change_row(place, role=MemberRole.VIEWER)
         self.assertFalse(still_admitted(member))
-        with platform_context():
-            Membership.objects.filter(pk=place.pk).update(role=MemberRole.OWNER)
+        change_row(place, role=MemberRole.OWNER)
         user.is_active = False
         user.save()
         self.assertFalse(still_admitted(member))

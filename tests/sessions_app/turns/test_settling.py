@@ -28,6 +28,7 @@ from sessions_app.conversations.search import MessageSearch, messages_with
 from sessions_app.models import SEARCHED_CHARACTERS, Message, Role, Session, UsageDay
 from sessions_app.turns import store
 from sessions_app.usage import rollup
+from tests.support.database.stored import row_of
 from tests.support.factories import make_instance, make_message, make_session
 from tests.support.fixtures import AgentFixtures, stored
 
@@ -95,9 +96,6 @@ class StorableTests(SimpleTestCase):
 
 
 class SettlingFixtures(AgentFixtures):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     @contextmanager
     def ended_with(
         self, calls: list[ModelCall], rounds: tuple[ToolRound, ...] = ()
@@ -136,9 +134,7 @@ class SettlingFixtures(AgentFixtures):
         return messages, request, await sync_to_async(self.session)()
 
     def session(self) -> Session:
-        with platform_context():
-            session: Session = Session.objects.get()
-        return session
+        return row_of(Session)
 
 
 class HostileContentTests(SettlingFixtures, TestCase):

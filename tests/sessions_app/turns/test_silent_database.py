@@ -14,6 +14,7 @@ from django.test import TransactionTestCase
 from accounts.models import AccountLimits
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest
+from tests.support.database.stored import rows_of
 from tests.support.fixtures import AgentFixtures
 from tests.support.servers.served import Served, served
 from tests.support.servers.silent_proxy import SilentProxy
@@ -25,9 +26,6 @@ REFUSED = (503, "unavailable")
 
 class SilentDatabaseTests(AgentFixtures, TransactionTestCase):
     config = "model: scripted:echo\n"
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple[SilentProxy, Served, aiohttp.ClientSession]]:
@@ -125,10 +123,7 @@ class SilentDatabaseTests(AgentFixtures, TransactionTestCase):
 
         self.assertEqual(status, 503)
         self.assert_nothing_runs()
-        with platform_context():
-            self.assertEqual(
-                set(LLMRequest.objects.values_list("completion_status", flat=True)), {"complete"}
-            )
+        self.assertEqual({row.completion_status for row in rows_of(LLMRequest)}, {"complete"})
 
     def running(self) -> bool:
         with platform_context():

@@ -17,6 +17,7 @@ from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Role
+from tests.support.database.stored import row_of, rows_of
 from tests.support.fixtures import AgentFixtures
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel, Stream, ask
 from tests.support.servers.served import Served, eventually, served
@@ -34,7 +35,7 @@ class StoppingTests(AgentFixtures, TransactionTestCase):
     config = "model: mock:test-model\n"
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         set_budget(self.account, period="day", limit=Decimal(100))
 
     @asynccontextmanager
@@ -67,9 +68,8 @@ class StoppingTests(AgentFixtures, TransactionTestCase):
 
     def rows(self) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
         """Count the requests by how they ended, and the answers by what they say."""
-        with platform_context():
-            requests = list(LLMRequest.objects.all())
-            answers = list(Message.objects.filter(role=Role.ASSISTANT))
+        requests = rows_of(LLMRequest)
+        answers = rows_of(Message, role=Role.ASSISTANT)
         texts = {answer.llm_request_id: answer.content for answer in answers}
         self.assertEqual(len(texts), len(answers))
         ends = Counter((each.completion_status, each.error_code) for each in requests)
@@ -125,8 +125,7 @@ class StoppingTests(AgentFixtures, TransactionTestCase):
         status, answer = asyncio.run(play())
 
         self.assertEqual((status, answer["code"]), (503, "server_stopping"))
-        with platform_context():
-            [request] = LLMRequest.objects.all()
+        request = row_of(LLMRequest)
         # The model streams also for a caller of the whole answer: the partial answer is stored.
         self.assertEqual(
             (request.completion_status, request.error_code), ("partial", "server_stopping")

@@ -16,7 +16,7 @@ from tests.support.fixtures import AgentFixtures, stored
 
 class ConversationTests(AgentFixtures, TestCase):
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.printed: list[str] = []
         self.conversation = Conversation(operator(self.account), self.instance, self.printed.append)
 
@@ -75,9 +75,6 @@ class ConversationTests(AgentFixtures, TestCase):
 
 class ChatCommandTests(AgentFixtures, TransactionTestCase):
     """Its own event loop crosses to the database in a thread, so the rows must be committed."""
-
-    def setUp(self) -> None:
-        self.make_fixtures()
 
     def test_one_message_prints_the_answer_or_one_json_object(self) -> None:
         printed = run("chat", "acme", "bot", "--message", "hello")

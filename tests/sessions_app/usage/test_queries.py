@@ -26,6 +26,7 @@ from sessions_app.usage import queries, rollup
 from sessions_app.usage.queries import Days, Figures, figures_by, percentile
 from tests.support.commands import run, run_json
 from tests.support.database.catalog import rows
+from tests.support.database.stored import change_all, row_of, rows_of
 from tests.support.factories import make_account, make_instance, make_llm_request, make_session
 from tests.support.fixtures import LimitedFixtures
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
@@ -47,14 +48,11 @@ def settled(session: Session, moment: datetime = NOON, **fields: Any) -> None:
 
 
 def stored_days(instance: AgentInstance) -> list[UsageDay]:
-    with platform_context():
-        found = UsageDay.objects.filter(agent_instance_id=instance.pk)
-        return list(found.order_by("day", "model"))
+    return rows_of(UsageDay, "day", "model", agent_instance_id=instance.pk)
 
 
 def counters(session: Session) -> tuple[int, Decimal, int, str]:
-    with platform_context():
-        row: Session = Session.objects.get(pk=session.pk)
+    row = row_of(Session, pk=session.pk)
     return row.turn_count, row.total_cost, row.unpriced_turns, row.last_status
 
 
@@ -285,7 +283,7 @@ class SettlingTests(LimitedFixtures, TestCase):
     """Settled turns add up to the ledger's sums, however they end."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure(self.config)
 
     async def test_keeps_what_the_ledger_says(self) -> None:
@@ -329,7 +327,7 @@ class MeanwhileTests(LimitedFixtures, TransactionTestCase):
     """Without a TestCase's transaction, so that locks work as in production."""
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.configure("model: scripted:echo\n")
         self.addCleanup(database.shut_down)
 
@@ -363,8 +361,7 @@ class MeanwhileTests(LimitedFixtures, TransactionTestCase):
 def in_a_thread(account_id: UUID) -> None:
     """Rebuild over this thread's own connection, as if every session differed."""
     try:
-        with platform_context():
-            Session.objects.update(turn_count=F("turn_count") + 1)
+        change_all(Session, turn_count=F("turn_count") + 1)
         rollup.rebuild(account_id)
     finally:
         connection.close()

@@ -26,6 +26,7 @@ from sessions_app.usage import totals as usage_totals
 from sessions_app.usage.queries import Days, Figures, figures_by
 from sessions_app.usage.totals import Totals, each_day, store
 from tests.support.database.reads import reads
+from tests.support.database.stored import as_platform, rows_of
 from tests.support.factories import make_account, make_instance, make_usage_day
 from tests.support.servers.served import database_url
 from tests.support.usage import busy_account, settled
@@ -54,8 +55,7 @@ class TotalsTests(TestCase):
         self.days = Days(ago(5), ago(0))
 
     def stored_days(self) -> set[date]:
-        with platform_context():
-            return set(UsageTotal.objects.values_list("day", flat=True))
+        return {row.day for row in rows_of(UsageTotal)}
 
     def assert_true(self) -> None:
         """Expect the totals to equal the roll-up."""
@@ -153,8 +153,7 @@ class TotalsTests(TestCase):
             self.assert_true()
 
     def test_many_days_are_summed_in_parts_and_read_meanwhile(self) -> None:
-        with platform_context():
-            self.assertEqual(store(self.days, most=3), 3)
+        self.assertEqual(as_platform(store, self.days, most=3), 3)
         self.assertEqual(self.stored_days(), {ago(2), ago(3), ago(4)})
         self.assert_true()
 

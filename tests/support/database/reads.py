@@ -1,13 +1,14 @@
-"""What the database read for a piece of work: PostgreSQL's own counters in the open transaction."""
+"""What the database was asked and read for a piece of work, by Django and PostgreSQL's counters."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 # They count what every statement did, those inside functions and of foreign keys too, and also
 # the rows that a filter threw away. They are the transaction's: read them before it ends.
@@ -28,6 +29,13 @@ class Reads:
     rows: Counter[str] = field(default_factory=Counter)
     # Of each table, in whichever way: from end to end and by its indexes.
     rows_of: Counter[str] = field(default_factory=Counter)
+
+
+def queries_of[**P](call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> int:
+    """Return how many statements a call sends."""
+    with CaptureQueriesContext(connection) as queries:
+        call(*args, **kwargs)
+    return len(queries)
 
 
 @contextmanager

@@ -38,8 +38,7 @@ class TurnFunctions:
     def ask(self, function: str, turns: Any) -> Any:
         with tenant_context(self.account.pk), connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT {function}(%s, %s)",
-                [self.account.pk, msgspec.json.encode(turns).decode()],
+                f"SELECT {function}(%s, %s)", [self.account.pk, msgspec.json.encode(turns).decode()]
             )
             return msgspec.json.decode(cursor.fetchone()[0])
 

@@ -27,6 +27,7 @@ from salient.ttl import clear_caches
 from sessions_app.turns.problems import ProviderBusy
 from sessions_app.usage.error_help import help_with_refusal
 from tests.support.api_client import ApiClient
+from tests.support.database.stored import as_platform, row_of
 from tests.support.factories import make_account, make_instance, make_key, make_refusals
 
 write = async_to_sync(counting.write_refusals)
@@ -164,8 +165,7 @@ class CallTests(TestCase):
 
         with mock.patch.object(counting, "WRITE_SECONDS", 0.01):
             self.assertEqual(async_to_sync(refused)(), 0)
-        with platform_context():
-            self.assertEqual(RefusalDay.objects.get().times, 1)
+        self.assertEqual(row_of(RefusalDay).times, 1)
 
 
 class SumTests(TestCase):
@@ -185,8 +185,7 @@ class SumTests(TestCase):
         with tenant_context(acme.pk):
             mine = refusals(account_id=acme.pk, **days)
             of_key = refusals("agent", account_id=acme.pk, key_id="abc", **days)
-        with platform_context():
-            of_all = refusals("account_slug", **days)
+        of_all = as_platform(refusals, "account_slug", **days)
 
         told = [(each.code, each.times, each.today, each.yesterday) for each in mine]
         self.assertEqual(told, [("rate_limited", 9, 9, 0), ("forbidden", 5, 3, 2)])

@@ -140,8 +140,7 @@ class PreparationTests(SimpleTestCase):
     def test_a_server_imports_those_whose_keys_are_set(self) -> None:
         self.assertIn(native.prepare, lifespan._openers)
         self.assertEqual(
-            self.imported(ANTHROPIC_API_KEY=KEY),
-            [native.ADAPTER, "pydantic_ai.models.anthropic"],
+            self.imported(ANTHROPIC_API_KEY=KEY), [native.ADAPTER, "pydantic_ai.models.anthropic"]
         )
 
     def test_and_nothing_where_no_key_is_set(self) -> None:
@@ -332,12 +331,7 @@ def asks_for_a_tool(*pieces: str, reason: str = "tool_use", index: int = 0) -> l
 
 
 SIGNED_THOUGHT = {"type": "thinking", "thinking": "The clock.", "signature": SIGNED}
-CALL = {
-    "type": "tool_use",
-    "id": "call00001",
-    "name": "current_time",
-    "input": {"timezone": "UTC"},
-}
+CALL = {"type": "tool_use", "id": "call00001", "name": "current_time", "input": {"timezone": "UTC"}}
 THOUGHT_AND_CALL = [
     anthropic_stream()[0],
     *block(

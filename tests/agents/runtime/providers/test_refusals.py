@@ -1,8 +1,10 @@
 """The error for each provider's refusal, in every place and wording."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.test import SimpleTestCase
 
 from agents.runtime.errors import (
@@ -23,198 +25,14 @@ from agents.runtime.providers.refusals import find_error, redacted, refusal
 from tests.agents.runtime.runs import events_of, run
 from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, sse, stream
 
+DATA = Path(settings.BASE_DIR) / "tests/data"
 # OpenAI, Azure, Anthropic, Bedrock, Google, Mistral, Cohere, xAI, Groq, Together, Fireworks,
 # Moonshot, DashScope, Zhipu, MiniMax, Cerebras, SambaNova, TensorRT-LLM, vLLM, SGLang, TGI,
 # llama.cpp, Ollama, LM Studio, LiteLLM, OpenRouter, Cloudflare, watsonx, AI21, Copilot, Poolside,
 # GitHub Models, Snowflake, Volcengine, TabbyAPI and others.
-TOO_LONG = (
-    "This model's maximum context length is 8192 tokens. However, your messages "
-    "resulted in 9000 tokens. Please reduce the length of the messages.",
-    "This model's maximum context length is 4097 tokens. However, you requested 5096 "
-    "tokens (96 in the messages, 5000 in the completion). Please reduce the length of"
-    " the messages or completion.",
-    "Your input exceeds the context window of this model. Please adjust your input and try again.",
-    "prompt is too long: 213462 tokens > 200000 maximum",
-    "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, "
-    "decrease input length or `max_tokens` and try again",
-    "Input is too long for requested model.",
-    "Too many input tokens. Max input tokens: 8192, request input token count: 9000",
-    "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
-    "The input token count is 1200000 but model only supports up to 1048575.",
-    "Unable to submit request because the input token count is 40000 but the model "
-    "supports up to 32768.",
-    "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 "
-    "maximum context length",
-    "too many tokens: total number of tokens in the prompt cannot exceed 4081 - "
-    "received 5000. Try using a shorter prompt, or enabling prompt truncating.",
-    "This model's maximum prompt length is 131072 but the request contains 136973 tokens.",
-    "Please reduce the length of the messages or completion.",
-    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8193. "
-    "Given: 9000 `inputs` tokens and 500 `max_new_tokens`",
-    "Input validation error: `inputs` must have less than 4096 tokens. Given: 5000",
-    "The prompt is too long: 140000, model maximum context length: 131071",
-    "Invalid request: Your request exceeded model token limit: 262144 (requested: 271900)",
-    "Range of input length should be [1, 129024]",
-    "Prompt exceeds max length",
-    "invalid params, context window exceeds limit (2013)",
-    "Please reduce the length of the messages or completion. Current length is 10000 "
-    "while limit is 8192",
-    "The maximum context length of Meta-Llama-3.1-8B-Instruct is 4096. However, "
-    "answering your request will take 5000 tokens. Please reduce the length of the "
-    "messages or the specified max_completion_tokens value.",
-    "Prompt length (9000) exceeds maximum input length (8192). Set log level to info "
-    "and check TRTGptModel logs for how maximum input length is set",
-    "The decoder prompt (length 40010) is longer than the maximum model length of "
-    "32768. Make sure that `max_model_len` is no smaller than the number of text "
-    "tokens plus multimodal tokens. For image inputs, the number of image tokens "
-    "depends on the number of images and their aspect ratios as well.",
-    "max_tokens must be at least 1, got -5000.",
-    "The input (9000 tokens) is longer than the model's context length (8192 tokens).",
-    "Input length (265330 tokens) exceeds the maximum allowed length (262144 tokens)."
-    " Use a shorter input or enable --allow-auto-truncate.",
-    "Input length (265330) exceeds model's maximum context length (262144).",
-    "Requested token count exceeds the model's maximum context length of 8192 tokens."
-    " You requested a total of 9000 tokens: 8500 tokens from the input messages and "
-    "500 tokens for the completion.",
-    "the request exceeds the available context size, try increasing it",
-    "request (6009 tokens) exceeds the available context size (4096 tokens), try increasing it",
-    "input is too large to process. increase the physical batch size",
-    "Context size has been exceeded.",
-    "input length exceeds maximum context length",
-    "the input length exceeds the context length",
-    "prompt too long; exceeded max context length by 100 tokens",
-    "The number of tokens to keep from the initial prompt is greater than the context"
-    " length. Try to load the model with a larger context length, or provide a "
-    "shorter input",
-    "Trying to keep the first 4985 tokens when context the overflows. However, the "
-    "model is loaded with context length of only 4096 tokens, which is not enough.",
-    "Reached context length of 4096 tokens with this model",
-    "Prompt length 9000 is greater than max_seq_len 8192",
-    "litellm.ContextWindowExceededError: prompt is too long: 205000 tokens > 200000 maximum",
-    "This endpoint's maximum context length is 131072 tokens. However, you requested "
-    "about 140000 tokens (139000 of text input, 1000 in the output). Please reduce "
-    'the length of either one, or use the "middle-out" transform to compress your '
-    "prompt automatically.",
-    "The estimated number of input and maximum output tokens (9000) exceeded this "
-    "model context window limit (8000).",
-    "the number of input tokens 9000 cannot exceed the total tokens limit 8192 for this model",
-    "Prompt has too many tokens.",
-    "prompt token count of 130512 exceeds the limit of 128000",
-    "Input length 131393 exceeds the maximum allowed input length of 131040 tokens.",
-    "Request body too large for gpt-4o model. Max size: 8000 tokens.",
-    "total tokens in request more than max tokens allowed",
-    "max tokens of 4096 exceeded",
-    "Total tokens of image and text exceed max message tokens",
-    "Requested input length 9000 exceeds maximum input length 8192",
-    "Prompt too long: 5152 tokens exceeds max_seq_len 2048 (leave room for output tokens)",
-    "prompt has 9000 tokens, but the configured context size is 8192 tokens",
-    "Exceeded model context window size",
-    "The prompt size exceeds the context window size and cannot be processed.",
-    "HTTP 500: slot unavailable, n_ctx too small",
-    "This model's maximum context length is 262144 tokens. However, you requested 0 "
-    "output tokens and your prompt contains at least 262145 input tokens, for a total"
-    " of at least 262145 tokens. Please reduce the length of the input prompt or the "
-    "number of requested output tokens. (parameter=input_tokens, value=262145)",
-    "Invalid 'messages[1].content': string too long. Expected a string with maximum "
-    "length 10485760, but got a string with length 20000000 instead.",
-    "Invalid 'messages': array too long. Expected an array with maximum length 2048, "
-    "but got an array with length 2100 instead.",
-    "The sum of prompt length (9000.0), query length (0) should not exceed max_num_tokens (8192)",
-    "输入长度超过模型最大限制",
-    "messages 上下文过长",
-    "Input tokens exceed the configured limit of 272000 tokens. Your messages "
-    "resulted in 280000 tokens. Please reduce the length of the messages.",
-    "The conversation is too long for this model.",
-    "Sequence length 9000 is longer than the model's limit 4096",
-    "tokens_limit: The request exceeds the model's maximum input tokens of 8192",
-    "Number of tokens (9000) exceeded maximum context length (8192)",
-    "Token indices sequence length is longer than the specified maximum sequence "
-    "length for this model (9000 > 4096)",
-    "This request would exceed the maximum context length of 32768 tokens",
-    "Input validation error: input tokens (9000) exceeds max_input_length (4096)",
-    "Your prompt is longer than the model's context window",
-    "The total length of the messages is too large; the limit is 128000 tokens",
-    "the max input characters is 11200",
-    "Messages have 300000 tokens, which exceeds the max limit of 256000 tokens.",
-    "Chat history is too long for the model's context.",
-    "The message you submitted was too long, please reload the conversation and "
-    "submit something shorter",
-    "Request too large for the model: 9000 tokens, context 8192",
-    "input_tokens (9000) + max_tokens (1000) exceeds the context window (8192)",
-    "context_length_exceeded: n_ctx=4096",
-    "The prompt (9000 tokens) does not fit in the context window (8192 tokens)",
-)
+TOO_LONG = (DATA / "too_long_prompts.txt").read_text().splitlines()
 # Other limits, and texts that only mention the context.
-NOT_TOO_LONG = (
-    "Rate limit reached for gpt-4o in organization org-x on tokens per min (TPM): "
-    "Limit 30000, Used 29000, Requested 2000. Please try again in 2s.",
-    "Request too large for gpt-4o in organization org on tokens per min (TPM): Limit "
-    "30000, Requested 41000. The input or output tokens must be reduced in order to "
-    "run successfully.",
-    "This request would exceed your organization's rate limit of 40,000 input tokens per minute.",
-    "Too many tokens, please wait before trying again.",
-    "Too many requests",
-    "max_tokens must be at most 8192, the model's output limit",
-    "max_tokens is too large: 5000. This model supports at most 4096 completion "
-    "tokens, whereas you provided 5000.",
-    "'max_tokens' or 'max_completion_tokens' is too large: 5000. This model's maximum"
-    " context length is 4096 tokens and your request has 200 input tokens (5000 > "
-    "4096 - 200).",
-    "max_tokens: 100000 > 8192, which is the maximum allowed number of output tokens "
-    "for claude-3-5-sonnet",
-    "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
-    "Unsupported parameter: 'context_window' is not supported with this model.",
-    "The long context beta is not yet available for this subscription.",
-    "Unknown field context_length",
-    "Invalid 'user': string too long. Expected a string with maximum length 64, but "
-    "got a string with length 100 instead.",
-    "Invalid 'tools': array too long. Expected an array with maximum length 128, but "
-    "got an array with length 129 instead.",
-    "Invalid 'input[3].call_id': string too long. Expected a string with maximum "
-    "length 64, but got a string with length 450 instead.",
-    "Invalid 'tools[0].function.name': string too long. Expected a string with maximum length 64",
-    "Tool argument validation failed: input length exceeds 1000 characters",
-    "image exceeds 5 MB maximum: 5316852 bytes > 5242880 bytes",
-    "Image too large for model",
-    "You exceeded your current quota, please check your plan and billing details.",
-    "Your prompt was flagged as potentially violating our usage policy.",
-    "Input should be less than or equal to 2",
-    "Input should be greater than or equal to 0",
-    "temperature must be between 0 and 2",
-    "Quota exceeded for quota metric 'Generate Content API requests per minute'",
-    "System role not supported",
-    "Input validation error: `temperature` must be strictly positive",
-    "The model `gpt-9` does not exist or you do not have access to it.",
-    "Your account exceeded its monthly token limit",
-    "Could not read the conversation context from the cache",
-    "Context caching is not supported with this model",
-    "The response was filtered due to the prompt triggering content management policy.",
-    "stop: too many stop sequences",
-    "Input data may contain inappropriate content.",
-    "Unrecognized request argument supplied: max_context_length",
-    "Extra inputs are not permitted",
-    "This organization has been disabled.",
-    "top_logprobs must be less than or equal to 5",
-    "The engine is currently overloaded, please try again later",
-    "Internal server error while processing the prompt context",
-    "Daily token limit exceeded",
-    "Field 'metadata' exceeds maximum length of 512",
-    "`max_new_tokens` must be <= 4096. Given: 9000",
-    "Provider returned error",
-    "request timed out",
-    "max_output_tokens exceeds the model's maximum of 8192",
-    "Insufficient credits: this request requires more credits, or fewer max_tokens. "
-    "You requested up to 65536 tokens, but can only afford 9000.",
-    "This request requires more credits, or fewer max_tokens. You requested up to "
-    "8192 tokens, but can only afford 100. To increase, visit "
-    "https://openrouter.ai/settings/credits",
-    'messages: roles must alternate between "user" and "assistant"',
-    "messages.1.content: Input should be a valid list",
-    "Maximum number of tools exceeded",
-    "tool_choice: value is too long",
-    "The context parameter is deprecated",
-    "Value of max_tokens exceeds the maximum context length",
-)
+NOT_TOO_LONG = (DATA / "other_refusals.txt").read_text().splitlines()
 
 INSIDE: tuple[tuple[Any, type[RunError] | None], ...] = (
     # Numbers, texts and words, in every field that holds them.

@@ -16,6 +16,7 @@ from sessions_app.models import LLMRequest, Session
 from tests.support.api_client import Answer
 from tests.support.fixtures import MockModelFixtures
 from tests.support.servers.app_transport import AppTransport
+from tests.support.servers.mock_openai import MockOpenAI
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9"
@@ -46,7 +47,9 @@ def assert_is(kind: Any, found: Any) -> None:
 
 
 class OpenAIFixtures(MockModelFixtures):
-    """Calls below `v1` by their bodies."""
+    """Calls below `v1` by their bodies, which a test's own `ask` makes of messages or an input."""
+
+    ask: Any
 
     def error_of(self, answer: Answer, status: int) -> dict[str, Any]:
         """Expect a refusal in OpenAI's form, keep its `headers`, and return its error."""
@@ -59,6 +62,14 @@ class OpenAIFixtures(MockModelFixtures):
         self.assertLessEqual({"message", "type", "param", "code"}, set(body["error"]))
         error: dict[str, Any] = body["error"]
         return error
+
+    async def sent(self, asked: Any, **more: Any) -> list[dict[str, Any]]:
+        """Return the messages that reach the model."""
+        async with MockOpenAI() as server:
+            answer = await self.ask(asked, **more)
+        self.assertEqual(answer.status, 200, answer.body)
+        found: list[dict[str, Any]] = server.requests[0].body["messages"]
+        return found
 
     @sync_to_async
     def occupy(self, session_id: str) -> None:

@@ -9,11 +9,12 @@ from asgiref.sync import sync_to_async
 from django.test import override_settings
 from django.utils import timezone
 
-from accounts.models import ApiKey, Scope
+from accounts.models import Scope
 from accounts.tenancy.context import platform_context
 from salient.api.lifespan import finish_background
 from sessions_app.models import TurnEventBatch
 from tests.sessions_app.protocols.openai.fixtures import SDKFixtures
+from tests.support.database.stored import change_row
 from tests.support.factories import make_key
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel
 
@@ -21,11 +22,6 @@ from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldMod
 def forget_batches() -> None:
     with platform_context():
         TurnEventBatch.objects.all().delete()
-
-
-def revoke(key: ApiKey) -> None:
-    with platform_context():
-        ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
 
 
 class BackgroundResponsesTests(SDKFixtures):
@@ -80,7 +76,7 @@ class BackgroundResponsesTests(SDKFixtures):
                 following = asyncio.create_task(self.follow(reader, begun.id))
                 await asyncio.sleep(0.2)
                 if is_revoked:
-                    await sync_to_async(revoke)(key)
+                    await sync_to_async(change_row)(key, revoked_at=timezone.now())
                 await asyncio.sleep(0.5)
                 self.assertEqual(following.done(), is_revoked)
                 model.released.set()

@@ -18,8 +18,8 @@ from sessions_app.models import Session
 from sessions_app.protocols.openai.types import ChunkOut, CompletionOut, ModelsOut
 from tests.sessions_app.protocols.openai.fixtures import PIXEL, OpenAIFixtures, assert_is
 from tests.support.api_client import Answer, ApiClient
-from tests.support.factories import make_instance, make_key, write_config
-from tests.support.fixtures import counts, stored
+from tests.support.factories import make_instance, write_config
+from tests.support.fixtures import counts, key_client, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, usage
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
@@ -112,8 +112,7 @@ class AnswerTests(CompletionFixtures):
             self.assertEqual((await self.ask(**more)).json()["object"], "chat.completion")
 
     async def test_visitors_see_no_cost(self) -> None:
-        given = await self.api.post(self.path("visitors"), {})
-        visitor = ApiClient(given.json()["token"])
+        visitor = await self.start()
         found = (await self.ask(client=visitor)).json()
         self.assertNotIn("cost", found["salient"])
 
@@ -189,13 +188,6 @@ class StreamTests(CompletionFixtures):
 
 class ConversationTests(CompletionFixtures):
     config = "model: mock:test-model\ncallers: {instructions: true}\n"
-
-    async def sent(self, messages: Any, **more: Any) -> list[dict[str, Any]]:
-        async with MockOpenAI() as server:
-            answer = await self.ask(messages, **more)
-        self.assertEqual(answer.status, 200, answer.body)
-        found: list[dict[str, Any]] = server.requests[0].body["messages"]
-        return found
 
     async def test_22_system_and_developer_follow_the_agents_own_prompt(self) -> None:
         for role in ("system", "developer"):
@@ -604,5 +596,4 @@ class ModelTests(CompletionFixtures):
     def more(self) -> None:
         write_config(settings.AGENT_CONFIG_DIR, "acme", "other", "model: scripted:echo\n")
         other = make_instance(self.account, "other")
-        _, secret = make_key(self.account, instance_ids=[other.pk])
-        self.limited = ApiClient(secret)
+        self.limited = key_client(self.account, instance_ids=[other.pk])

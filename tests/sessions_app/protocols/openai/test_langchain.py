@@ -23,9 +23,6 @@ def get_weather(city: str) -> str:
 
 
 class ChatOpenAITests(AgentFixtures, TestCase):
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     def model(self, **options: Any) -> ChatOpenAI:
         return ChatOpenAI(
             model="bot",

@@ -23,7 +23,7 @@ if shutil.which("node") or os.environ.get("CI"):
         config = "model: scripted:echo\ncallers: {instructions: true}\n"
 
         def setUp(self) -> None:
-            self.make_fixtures()
+            super().setUp()
             write_config(settings.AGENT_CONFIG_DIR, "acme", "cut", "model: scripted:cut\n")
             make_instance(self.account, "cut")
 

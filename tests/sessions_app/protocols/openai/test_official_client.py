@@ -151,9 +151,6 @@ class SDKTests(SDKFixtures):
 class ServedTests(AgentFixtures, TransactionTestCase):
     """The same over a socket, from a process of its own."""
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_answer_stream_tools_and_format(self) -> None:
         async with asyncio.timeout(180), served(cut_after=5) as server:
             client = openai.AsyncOpenAI(

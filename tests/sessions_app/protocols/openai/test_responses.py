@@ -16,7 +16,7 @@ from sessions_app.protocols.openai.responses.types import EVENTS, ResponseOut
 from tests.sessions_app.protocols.openai.fixtures import PIXEL, OpenAIFixtures, assert_is
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key, write_config
-from tests.support.fixtures import counts, stored
+from tests.support.fixtures import counts, key_client, stored
 from tests.support.servers.mock_openai import MockOpenAI, Reply, usage
 
 TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}
@@ -184,8 +184,7 @@ class AnswerTests(ResponseFixtures):
             self.assertEqual((await self.read(found["id"])).json(), found)
 
     async def test_visitors_see_no_cost(self) -> None:
-        given = await self.api.post(self.path("visitors"), {})
-        visitor = ApiClient(given.json()["token"])
+        visitor = await self.start()
         found = await self.answered(client=visitor)
         self.assertEqual(set(found["salient"]), {"session_id", "config_version"})
         second = await self.answered(client=visitor, previous_response_id=found["id"])
@@ -272,13 +271,6 @@ class StreamTests(ResponseFixtures):
 
 class InputTests(ResponseFixtures):
     config = "model: mock:test-model\ncallers: {instructions: true}\n"
-
-    async def sent(self, input_: Any, **more: Any) -> list[dict[str, Any]]:
-        async with MockOpenAI() as server:
-            answer = await self.ask(input_, **more)
-        self.assertEqual(answer.status, 200, answer.body)
-        found: list[dict[str, Any]] = server.requests[0].body["messages"]
-        return found
 
     async def test_9_replayed_items_come_with_ids_or_without_and_as_text_or_parts(self) -> None:
         parts = [{"type": "output_text", "text": "Hi.", "annotations": [], "logprobs": []}]
@@ -611,8 +603,7 @@ class ChainTests(ResponseFixtures):
             await self.answered("Three", previous_response_id=second["id"])
         prompts = [each.body["messages"][0]["content"] for each in server.requests]
         self.assertEqual(
-            prompts,
-            ["Be brief.\n\nBe kind.\n\nIn French.", *["Be brief.\n\nIn French."] * 2],
+            prompts, ["Be brief.\n\nBe kind.\n\nIn French.", *["Be brief.\n\nIn French."] * 2]
         )
         self.assertEqual((first["instructions"], second["instructions"]), ("Be kind.", None))
 
@@ -680,8 +671,7 @@ class ChainTests(ResponseFixtures):
             other = await self.api.post(
                 self.path("v1/responses", instance="other"), {"model": "x", "input": "Hello"}
             )
-        given = await self.api.post(self.path("visitors"), {})
-        visitor = ApiClient(given.json()["token"])
+        visitor = await self.start()
         turn = UUID(chat.json()["llm_request_id"]).hex
         for previous, client in (
             (first["id"], visitor),
@@ -743,10 +733,9 @@ class StoreTests(ResponseFixtures):
 
     def setUp(self) -> None:
         super().setUp()
-        _, secret = make_key(
+        self.cleaner = key_client(
             self.account, scopes=["chat", "history:read", "history:delete"], name="cleaner"
         )
-        self.cleaner = ApiClient(secret)
 
     async def test_store_false_keeps_nothing_but_figures(self) -> None:
         self.configure("model: scripted:echo\ncallers: {instructions: true}\n")
@@ -824,8 +813,7 @@ class StoreTests(ResponseFixtures):
         _, chatter = await sync_to_async(make_key)(self.account, scopes=["chat"], name="chatter")
         self.assertEqual((await self.read(first["id"], ApiClient(chatter))).status, 403)
         self.assertEqual((await self.delete(first["id"], ApiClient(chatter))).status, 403)
-        given = await self.api.post(self.path("visitors"), {})
-        visitor = ApiClient(given.json()["token"])
+        visitor = await self.start()
         self.assertEqual((await self.read(first["id"], visitor)).status, 404)
         own = await self.answered(client=visitor)
         self.assertEqual((await self.read(own["id"], visitor)).json(), own)

@@ -295,9 +295,6 @@ class OpenResponsesTests(ResponsesFixtures):
 class ServedTests(AgentFixtures, TransactionTestCase):
     """The same over a socket; a response is gone on from at another process."""
 
-    def setUp(self) -> None:
-        self.make_fixtures()
-
     async def test_a_chain_over_two_processes(self) -> None:
         async with asyncio.timeout(240), served(cut_after=5) as one, served(cut_after=5) as two:
             clients = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 from uuid import UUID
@@ -78,13 +77,16 @@ class InterfaceFixtures(MockModelFixtures):
     async def settled_after_leaving(self, what: str, body: Any) -> LLMRequest:
         """Let a client leave after the first frame; return the turn."""
         self.configure("model: scripted:echo?delay_ms=50\n")
-        call = Call(self.api, "POST", self.path(what), raw=json.dumps(body).encode())
-        running = asyncio.create_task(call.run())
-        await anext(call.parts())
-        call.leave()
-        await asyncio.gather(running, return_exceptions=True)
+        await self.leave_early(what, body)
         [request] = (await sync_to_async(stored)())[1]
         return request
+
+    async def leave_early(self, what: str, body: Any, client: ApiClient | None = None) -> None:
+        """Send a message, and leave when its first frame has come."""
+        raw = json.dumps(body).encode()
+        call = Call(client or self.api, "POST", self.path(what), raw=raw).begin()
+        await anext(call.parts())
+        await call.end()
 
     async def refused(self, answer: Answer, status: int, code: str) -> dict[str, Any]:
         self.assertEqual(answer.status, status, answer.body)
@@ -92,10 +94,6 @@ class InterfaceFixtures(MockModelFixtures):
         problem: dict[str, Any] = answer.json()
         self.assertEqual(problem["code"], code)
         return problem
-
-    async def visitor(self) -> ApiClient:
-        given = await self.api.post(self.path("visitors"), {})
-        return ApiClient(given.json()["token"])
 
     @sync_to_async
     def sessions(self) -> list[list[tuple[str, str]]]:

@@ -100,7 +100,7 @@ class EventTests(InterfaceFixtures):
         self.assertEqual(text["messageId"], f"{start['parentMessageId']}-2")
 
     async def test_visitors_see_no_model_and_no_cost(self) -> None:
-        found = await self.events(HELLO, client=await self.visitor())
+        found = await self.events(HELLO, client=await self.start())
         result = found[-1]["result"]
         self.assertEqual((result["model"], result["usage"], result["cost"]), (None, None, None))
         self.assertEqual(found[-1]["usage"], [])

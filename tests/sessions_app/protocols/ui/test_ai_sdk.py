@@ -100,7 +100,7 @@ class ChunkTests(InterfaceFixtures):
         self.assertNotIn("secret", json.dumps(found))
 
     async def test_visitors_see_no_model_and_no_cost(self) -> None:
-        found = await self.chunks(HELLO, client=await self.visitor())
+        found = await self.chunks(HELLO, client=await self.start())
         outcome = found[-1]["messageMetadata"]["salient"]
         self.assertEqual((outcome["model"], outcome["usage"], outcome["cost"]), (None, None, None))
         self.assertNotIn("scripted:", json.dumps(found))

@@ -9,9 +9,9 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from accounts.models import RateState
-from accounts.tenancy.context import platform_context
 from tests.sessions_app.protocols.ui.fixtures import InterfaceFixtures, said, typed
 from tests.support.api_client import Answer
+from tests.support.database.stored import rows_of
 
 # Half of a surrogate pair, as JSON may have it, and a NUL.
 UNSTORABLE = ("\ud800", "a\x00b")
@@ -26,11 +26,7 @@ RUN = {
             "role": "assistant",
             "content": "Hello",
             "toolCalls": [
-                {
-                    "id": "c1",
-                    "type": "function",
-                    "function": {"name": "look", "arguments": "{}"},
-                }
+                {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
             ],
         },
         {"id": "t1", "role": "tool", "toolCallId": "c1", "content": "seen", "error": "no"},
@@ -114,5 +110,4 @@ class HostileBodyTests(InterfaceFixtures):
 
     @sync_to_async
     def subjects(self) -> list[str]:
-        with platform_context():
-            return list(RateState.objects.values_list("subject", flat=True))
+        return [row.subject for row in rows_of(RateState)]

@@ -21,7 +21,7 @@ if shutil.which("node") or os.environ.get("CI"):
 
     class NodeTests(AgentFixtures, TransactionTestCase):
         def setUp(self) -> None:
-            self.make_fixtures()
+            super().setUp()
             for name, config in (
                 ("cut", "model: scripted:cut\n"),
                 ("slow", "model: scripted:echo?delay_ms=50\n"),

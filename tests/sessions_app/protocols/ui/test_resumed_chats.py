@@ -21,7 +21,7 @@ from tests.sessions_app.protocols.ui.fixtures import (
     text_of,
     typed,
 )
-from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_key
 from tests.support.fixtures import stored
 from tests.support.servers.held_model import LONG, SHORT, WHOLE, HeldModel
@@ -35,12 +35,7 @@ class ResumedChatTests(InterfaceFixtures):
     ) -> None:
         """Send a message, and leave when its first chunk has come."""
         body = {"id": thread, "messages": [typed(text)], "background": True, **more}
-        raw = json.dumps(body).encode()
-        call = Call(client or self.api, "POST", self.path("ui-messages"), raw=raw)
-        running = asyncio.create_task(call.run())
-        await anext(call.parts())
-        call.leave()
-        await asyncio.gather(running, return_exceptions=True)
+        await self.leave_early("ui-messages", body, client)
 
     def stream_of(self, thread: str = "t1") -> str:
         return self.path(f"ui-messages/{thread}/stream")
@@ -99,7 +94,7 @@ class ResumedChatTests(InterfaceFixtures):
         self.assertEqual((turn.completion_status, turn.error_code), ("cancelled", "turn_cancelled"))
 
     async def test_nobody_follows_or_stops_the_chats_of_others(self) -> None:
-        visitor, other = await self.visitor(), await self.visitor()
+        visitor, other = await self.start(), await self.start()
         _, talker = await sync_to_async(make_key)(self.account, scopes=[Scope.CHAT])
         async with HeldModel() as model, asyncio.timeout(60):
             await self.leave(SHORT, client=visitor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -24,6 +25,13 @@ from tests.support.servers.mock_openai import MockOpenAI, Reply
 
 HELLO, MORE = said("Hello"), said("More", "u2")
 TOOLS = {"get_weather": {"parameters": {"type": "object"}}}
+
+
+def calling_of(first: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the message that called a tool, as a client sends it with the result."""
+    part = {"type": "tool-get_weather", "toolCallId": first[2]["toolCallId"], "input": {}}
+    part |= {"state": "output-available", "output": "Rain."}
+    return {"id": first[0]["messageId"], "role": "assistant", "parts": [part]}
 
 
 class StoredTests(InterfaceFixtures):
@@ -144,18 +152,14 @@ class TenancyTests(InterfaceFixtures):
         """Return what an agent remembers of the thread for this caller."""
         return text_of(await self.chunks(typed("More"), thread=thread, client=client))
 
-    async def end_user(self, name: str) -> ApiClient:
-        given = await self.api.post(self.path("visitors"), {"sub": name})
-        return ApiClient(given.json()["token"])
-
     async def test_each_caller_has_threads_of_their_own(self) -> None:
         _, test_key = await sync_to_async(make_key)(self.account, mode="test")
         callers = [
             self.api,
-            await self.visitor(),
-            await self.visitor(),
-            await self.end_user("ann"),
-            await self.end_user("bob"),
+            await self.start(),
+            await self.start(),
+            await self.start(sub="ann"),
+            await self.start(sub="bob"),
             ApiClient(test_key),
         ]
         for client in callers:
@@ -165,9 +169,9 @@ class TenancyTests(InterfaceFixtures):
         self.assertEqual(len(await self.sessions()), len(callers))
 
     async def test_an_end_user_has_the_thread_with_every_token(self) -> None:
-        await self.heard(await self.end_user("ann"))
-        self.assertIn("one earlier message", await self.heard(await self.end_user("ann")))
-        listed = await (await self.end_user("ann")).get(self.path("sessions"))
+        await self.heard(await self.start(sub="ann"))
+        self.assertIn("one earlier message", await self.heard(await self.start(sub="ann")))
+        listed = await (await self.start(sub="ann")).get(self.path("sessions"))
         self.assertEqual([each["end_user"] for each in listed.json()["data"]], ["ann"])
 
     async def test_the_id_of_anothers_session_is_a_name_like_any_other(self) -> None:
@@ -180,36 +184,22 @@ class TenancyTests(InterfaceFixtures):
         answer = await ApiClient(secret).post(self.path("ui-messages", account="beta"), body)
         self.assertNotIn(b"Secret", answer.body)
         self.assertNotIn(theirs.encode(), answer.body)
-        for client in (await self.visitor(), await self.end_user("ann")):
+        for client in (await self.start(), await self.start(sub="ann")):
             found = await self.chunks(typed("Hello"), thread=theirs, client=client)
             self.assertIn("first message", text_of(found))
             self.assertNotEqual(found[-1]["messageMetadata"]["salient"]["session_id"], theirs)
 
     async def test_nobody_sends_results_for_anothers_calls(self) -> None:
         first = await self.chunks(typed(WANTED), tools=TOOLS)
-        part = {
-            "type": "tool-get_weather",
-            "toolCallId": first[2]["toolCallId"],
-            "state": "output-available",
-            "input": {},
-            "output": "Rain.",
-        }
-        calling = {"id": "a", "role": "assistant", "parts": [part]}
+        calling = calling_of(first) | {"id": "a"}
         # It is a conversation of their own, whatever it says of calls.
-        found = await self.chunks(typed("Hi"), calling, client=await self.visitor(), tools=TOOLS)
+        found = await self.chunks(typed("Hi"), calling, client=await self.start(), tools=TOOLS)
         theirs, own = (run[-1]["messageMetadata"]["salient"] for run in (first, found))
         self.assertNotEqual(theirs["session_id"], own["session_id"])
 
     async def test_a_call_that_is_copied_into_another_thread_goes_on_there(self) -> None:
         first = await self.chunks(typed(WANTED), tools=TOOLS)
-        part = {
-            "type": "tool-get_weather",
-            "toolCallId": first[2]["toolCallId"],
-            "state": "output-available",
-            "input": {},
-            "output": "Rain.",
-        }
-        calling = {"id": first[0]["messageId"], "role": "assistant", "parts": [part]}
+        calling = calling_of(first)
         await self.chunks(typed("Hi"), thread="t2")
         for thread in ("t2", "t3"):
             found = await self.chunks(typed(WANTED), calling, thread=thread, tools=TOOLS)
@@ -220,16 +210,9 @@ class TenancyTests(InterfaceFixtures):
         self.assertEqual([each[-2:] for each in kinds[1:]], [["tool", "assistant"]] * 2)
 
     async def test_a_visitors_thread_is_theirs_to_read_and_rate(self) -> None:
-        visitor, another = await self.visitor(), await self.visitor()
+        visitor, another = await self.start(), await self.start()
         first = await self.chunks(typed(WANTED), client=visitor, tools=TOOLS)
-        part = {
-            "type": "tool-get_weather",
-            "toolCallId": first[2]["toolCallId"],
-            "state": "output-available",
-            "input": {},
-            "output": "Rain.",
-        }
-        calling = {"id": first[0]["messageId"], "role": "assistant", "parts": [part]}
+        calling = calling_of(first)
         found = await self.chunks(typed(WANTED), calling, client=visitor, tools=TOOLS)
         self.assertEqual(text_of(found), "The tool says: Rain.")
         outcome = found[-1]["messageMetadata"]["salient"]

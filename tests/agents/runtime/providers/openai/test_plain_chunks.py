@@ -78,8 +78,7 @@ class PlainChunkTests(TestCase):
         read = Reading()
 
         self.assertEqual(
-            read.take(b"".join(b"data: " + data + b"\n\n" for data in rows)),
-            TextDelta("helloabaa"),
+            read.take(b"".join(b"data: " + data + b"\n\n" for data in rows)), TextDelta("helloabaa")
         )
         self.assertTrue(read.done)
 

@@ -167,11 +167,7 @@ class ToolCallTests(SimpleTestCase):
                 [one],
             ),
             "the name with each piece": (
-                [
-                    piece(0, "a", "f", '{"x"'),
-                    piece(0, "a", "f", ": 1}"),
-                    piece(0, "a", "f", ""),
-                ],
+                [piece(0, "a", "f", '{"x"'), piece(0, "a", "f", ": 1}"), piece(0, "a", "f", "")],
                 [one],
             ),
             "the name with each piece, without ids": (
