@@ -1,7 +1,7 @@
 """What a chat interface is told about a turn besides its text: its end, and the tool calls.
 
-It is told their names and how they ended, without arguments and results. Their ids say that a call is
-the agent's, so that it is known when a client sends it back with the rest of its conversation.
+It is told their names and how they ended, without arguments and results. Their ids say that a call
+is the agent's, so that it is known when a client sends it back with the rest of its conversation.
 """
 
 from __future__ import annotations
