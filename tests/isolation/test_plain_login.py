@@ -28,7 +28,7 @@ from accounts.tenancy.role_report import check_roles, statements
 from agents.models import AgentInstance
 from sessions_app.models import Session
 from sessions_app.operations.integrity.service import check_integrity
-from tests.support.api_client import ApiClient
+from tests.support.api_client import ApiClient, isolation_check_in_this_thread
 from tests.support.database.catalog import rows
 from tests.support.database.scratch_database import migrate, scratch_database, server_lock
 from tests.support.factories import make_account, make_instance, make_key, write_config
@@ -184,7 +184,8 @@ class PlainLoginTests(SimpleTestCase):
 
     def test_the_isolation_check_finds_no_leak_and_leaves_no_row(self) -> None:
         before = self.left()
-        report = self.run_command("isolation_check")
+        with isolation_check_in_this_thread():
+            report = self.run_command("isolation_check")
 
         self.assertEqual((report["leaks"], report["faults"], report["ok"]), ([], [], True))
         self.assertEqual(set(report["probes"]), {"SQL", "admin pages", "commands", "routes"})

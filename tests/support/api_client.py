@@ -13,12 +13,14 @@ from typing import Any
 from unittest import mock
 from urllib.parse import urlencode
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
 from salient.asgi import application
 from salient.database import executor
+from sessions_app.isolation_check import check
+from sessions_app.isolation_check.check import IsolationCheck
 
 
 @dataclass
@@ -166,6 +168,20 @@ def in_this_thread() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
         mock.patch.object(executor, "sync_to_async", in_work),
     ):
         yield run
+
+
+@contextmanager
+def isolation_check_in_this_thread() -> Iterator[None]:
+    """Let `isolation_check` make its thousands of calls so; pages of the admin need the threads."""
+    with in_this_thread() as run:
+
+        def as_sync(func: Callable[..., Any]) -> Callable[..., Any]:
+            if func.__name__ == IsolationCheck.try_admin.__name__:
+                return async_to_sync(func)
+            return lambda *args, **kwargs: run(func(*args, **kwargs))
+
+        with mock.patch.object(check, "async_to_sync", as_sync):
+            yield
 
 
 @contextmanager
