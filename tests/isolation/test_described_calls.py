@@ -16,7 +16,6 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 import schemathesis
-from asgiref.sync import async_to_sync
 from django.test import SimpleTestCase
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -91,7 +90,7 @@ class DescribedCallTests(MatrixTestCase):
         }
         call = Call(who.client, case.method, unquote(address.path), raw=body, headers=headers)
         call.scope["query_string"] = address.query.encode()
-        async_to_sync(call.run)()
+        self.run_call(call.run())
         return call.answer()
 
     def check(self, operation: Any, mode: GenerationMode) -> None:

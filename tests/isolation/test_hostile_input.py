@@ -208,7 +208,7 @@ class ApiTests(MatrixTestCase):
         query = more.get("query", "&".join(f"{k}={quote(v)}" for k, v in defaults.items()))
         call.scope["query_string"] = query.encode()
         with nullcontext() if method == "GET" else rolled_back():
-            async_to_sync(call.run)()
+            self.run_call(call.run())
         return call.answer()
 
     def setUp(self) -> None:

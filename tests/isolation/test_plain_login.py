@@ -28,9 +28,9 @@ from accounts.tenancy.role_report import check_roles, statements
 from agents.models import AgentInstance
 from sessions_app.models import Session
 from sessions_app.operations.integrity.service import check_integrity
-from tests.support.api_client import ApiClient
+from tests.support.api_client import ApiClient, isolation_check_in_this_thread
 from tests.support.database.catalog import rows
-from tests.support.database.scratch_database import scratch_database, server_lock
+from tests.support.database.scratch_database import migrate, scratch_database, server_lock
 from tests.support.factories import make_account, make_instance, make_key, write_config
 from tests.support.fixtures import counts
 
@@ -80,14 +80,14 @@ class PlainLoginTests(SimpleTestCase):
         run_sql(f'ALTER DATABASE "{database}" OWNER TO "{cls.owner}"')
         run_sql(f'GRANT ALL ON SCHEMA public TO "{cls.owner}"')
         with as_login(cls.owner):
-            call_command("migrate", verbosity=0)
+            migrate()
         for statement in statements(connection, cls.login):
             run_sql(statement)
         cls.make_login(cls.login, "")
         # The owner's next migrate gives the login the rights to new tables.
         run_sql(f'REVOKE ALL ON django_session FROM "{cls.login}"')
         with as_login(cls.owner):
-            call_command("migrate", verbosity=0)
+            migrate()
         folder = cls.enterClassContext(tempfile.TemporaryDirectory())
         cls.enterClassContext(override_settings(AGENT_CONFIG_DIR=Path(folder)))
         cls.enterClassContext(as_login(cls.login))
@@ -184,7 +184,8 @@ class PlainLoginTests(SimpleTestCase):
 
     def test_the_isolation_check_finds_no_leak_and_leaves_no_row(self) -> None:
         before = self.left()
-        report = self.run_command("isolation_check")
+        with isolation_check_in_this_thread():
+            report = self.run_command("isolation_check")
 
         self.assertEqual((report["leaks"], report["faults"], report["ok"]), ([], [], True))
         self.assertEqual(set(report["probes"]), {"SQL", "admin pages", "commands", "routes"})

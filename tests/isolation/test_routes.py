@@ -110,11 +110,13 @@ class RouteMatrixTests(MatrixTestCase):
                 answer = self.call(who, cell.route, cell.method)
                 if answer.status != cell.status:
                     wrong.append(f"{cell}: {answer.status} {answer.body!r}")
-                after = writes()
-                if after != before and rows_of(self.beta.account) != self.beta_before:
-                    wrong.append(f"{cell}: beta has other rows now")
+                # What a refused call had changed would still be there after the next one.
+                if cell.status < HTTPStatus.BAD_REQUEST:
+                    after = writes()
+                    if after != before and rows_of(self.beta.account) != self.beta_before:
+                        wrong.append(f"{cell}: beta has other rows now")
+                    before = after
             heard.append(Heard(cell, answer))
-            before = after
         self.assertEqual(wrong, [])
         self.assertEqual(rows_of(self.beta.account), self.beta_before)
         return heard

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 from unittest import mock
 from uuid import UUID, uuid4
 
-from asgiref.sync import AsyncSingleThreadContext, async_to_sync
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 from django.test import TestCase, override_settings
@@ -36,7 +35,7 @@ from accounts.tenancy.context import tenant_context
 from agents.costs.estimate import CostEstimate
 from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
-from tests.support.api_client import Answer, ApiClient
+from tests.support.api_client import Answer, ApiClient, in_this_thread
 from tests.support.factories import make_account, make_instance, make_key, write_config
 from tests.support.isolation.accounts import high_rates, make_member, rows_of, writes
 from tests.support.isolation.model import (
@@ -106,6 +105,7 @@ class Start:
 
 class ThreeAccounts(Start, RuleBasedStateMachine):
     start: ClassVar[Start]
+    run_call: ClassVar[Callable[[Coroutine[Any, Any, Answer]], Answer]]
 
     def __init__(self) -> None:
         RuleBasedStateMachine.__init__(self)
@@ -349,7 +349,8 @@ class ThreeAccounts(Start, RuleBasedStateMachine):
         clear_caches()
         raw = b"" if body is None else json.dumps(body).encode()
         before = self.all_rows()
-        answer = async_to_sync(ApiClient(caller.text).call)(method, path, raw=raw, query=query)
+        call = ApiClient(caller.text).call(method, path, raw=raw, query=query)
+        answer: Answer = self.run_call(call)
         assert answer.status == expected, (answer, expected)
         text = f"{answer.headers} {answer.body.decode()}"
         for other in self.tenants:
@@ -452,7 +453,7 @@ class IsolationMachineTests(TestCase):
             )
         )
         self.enterContext(mock.patch("sessions_app.turns.turn.billable_cost", return_value=COST))
-        self.enterContext(AsyncSingleThreadContext())  # type: ignore[no-untyped-call]
+        ThreeAccounts.run_call = staticmethod(self.enterContext(in_this_thread()))
         ThreeAccounts.start = Start()
         ThreeAccounts.start.three_accounts()
         run_state_machine_as_test(

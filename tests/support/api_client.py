@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
+from unittest import mock
 from urllib.parse import urlencode
 
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
 from salient.asgi import application
+from salient.database import executor
+from sessions_app.isolation_check import check
+from sessions_app.isolation_check.check import IsolationCheck
 
 
 @dataclass
@@ -133,6 +140,60 @@ class Call:
         headers = {k.decode().lower(): v.decode("latin1") for k, v in self._start["headers"]}
         request_id = headers.pop("x-request-id", "")
         return Answer(self._start["status"], headers, self._body, request_id)
+
+
+@contextmanager
+def in_this_thread() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Give a function that runs calls of the API with their database work in this thread.
+
+    Elsewhere the event loop has a thread of its own, and each piece of database work is handed from
+    it to the test's thread and back: that takes longer than many an answer. Pages need the threads.
+    """
+
+    async def work(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if asyncio.get_running_loop() is not runner.get_loop():
+            return await sync_to_async(func, thread_sensitive=True)(*args, **kwargs)
+        # Django refuses sync work where a loop runs.
+        asyncio._set_running_loop(None)
+        try:
+            return copy_context().run(func, *args, **kwargs)
+        finally:
+            asyncio._set_running_loop(runner.get_loop())
+
+    def run(call: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return runner.run(call, context=copy_context())
+        finally:
+            end_tasks()
+
+    def end_tasks() -> None:
+        if left := asyncio.all_tasks(runner.get_loop()):
+            for task in left:
+                task.cancel()
+            runner.run(asyncio.wait(left))
+
+    def in_work(func: Callable[..., Any], **_options: bool) -> Callable[..., Any]:
+        return partial(work, func)
+
+    with (
+        asyncio.Runner() as runner,
+        mock.patch.object(executor, "sync_to_async", in_work),
+    ):
+        yield run
+
+
+@contextmanager
+def isolation_check_in_this_thread() -> Iterator[None]:
+    """Let `isolation_check` make its thousands of calls so; pages of the admin need the threads."""
+    with in_this_thread() as run:
+
+        def as_sync(func: Callable[..., Any]) -> Callable[..., Any]:
+            if func.__name__ == IsolationCheck.try_admin.__name__:
+                return async_to_sync(func)
+            return lambda *args, **kwargs: run(func(*args, **kwargs))
+
+        with mock.patch.object(check, "async_to_sync", as_sync):
+            yield
 
 
 @contextmanager

@@ -41,6 +41,7 @@ from sessions_app.isolation_check.sql_probes import (
     sql_leaks,
 )
 from sessions_app.models import Message
+from tests.support.api_client import isolation_check_in_this_thread
 from tests.support.commands import reported, run
 
 HISTORY = "accounts/<str:account>/agents/<str:instance>/history"
@@ -54,6 +55,7 @@ class OneConnection(TestCase):
         # Of the many routes, only one is tried, which can have the planted leak.
         self.enterContext(mock.patch.object(check, "account_routes", only_history))
         self.enterContext(mock.patch.object(check, "admin_pages", only_index))
+        self.enterContext(isolation_check_in_this_thread())
         for signal in (request_started, request_finished):
             if signal.disconnect(close_old_connections):
                 self.addCleanup(signal.connect, close_old_connections)

@@ -36,7 +36,7 @@ from accounts.tenancy.roles import has_account
 from agents.connections.connections import create_connection
 from agents.instances.services import create_instance
 from agents.models import AgentInstance
-from salient.ttl import clear_caches
+from salient import ttl
 from sessions_app.models import Message, Role, Session
 from tests.support.factories import (
     make_account,
@@ -257,23 +257,38 @@ def ids_of(account: Account) -> set[str]:
     return found
 
 
+type _Held = list[tuple[ttl.TTLCache[object, object], dict[object, tuple[float, object]]]]
+
+
+def _rows_in_caches() -> _Held:
+    return [(each, {**each._entries}) for each in list(ttl._caches) if each.is_of_rows]
+
+
+def _clear_caches(held: _Held) -> None:
+    """Forget everything but what was held before."""
+    ttl.clear_caches()
+    for each, entries in held:
+        each._entries.update(entries)
+
+
 @contextmanager
 def rolled_back(*, expected: int = 200) -> Iterator[None]:
     """Undo changes of the database, and forget what the caches may have of them.
 
     A call that is refused, as `expected` says, changes nothing that another call could see. What
-    was only read is the same for the next call, which finds it in the caches.
+    was only read is the same for the next call, which finds it in the caches: also what they held
+    of rows before a call that wrote, as the rows are again what they were.
     """
     if expected >= HTTPStatus.BAD_REQUEST:
         yield
         return
-    before = _cached_writes()
+    before, held = _cached_writes(), _rows_in_caches()
     savepoint = transaction.savepoint_create()
     try:
         yield
     finally:
         if _cached_writes() != before:
-            clear_caches()
+            _clear_caches(held)
         transaction.savepoint_rollback(savepoint)
         # Thousands of them, one inside the other, would slow down every statement.
         transaction.savepoint_commit(savepoint)

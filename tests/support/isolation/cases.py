@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from asgiref.sync import AsyncSingleThreadContext, async_to_sync
+from asgiref.sync import AsyncSingleThreadContext
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group
@@ -54,7 +54,7 @@ from sessions_app.models import (
     Session,
 )
 from tests.accounts.member_fixtures import browser_of
-from tests.support.api_client import Answer, ApiClient
+from tests.support.api_client import Answer, ApiClient, in_this_thread
 from tests.support.factories import (
     make_account,
     make_connection,
@@ -233,6 +233,11 @@ class IsolationTestCase(TestCase):
 class MatrixTestCase(IsolationTestCase):
     """Calls routes as a principal, with valid input except for what a test changes."""
 
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.run_call = staticmethod(cls.enterClassContext(in_this_thread()))
+
     def setUp(self) -> None:
         super().setUp()
         with platform_context():
@@ -252,13 +257,16 @@ class MatrixTestCase(IsolationTestCase):
         query = {k: v.format(**values) for k, v in QUERIES.get(place, {}).items()}
         body = BODIES.get(place, {}) | more.get("body", {})
         headers = {k: v.format(**values) for k, v in HEADERS.get(place, {}).items()}
-        return async_to_sync(who.client.call)(
-            method,
-            route.path(values),
-            query=query | more.get("query", {}),
-            raw=b"" if method in {"GET", "HEAD"} else json.dumps(body).encode(),
-            headers=headers | more.get("headers", {}),
+        answer: Answer = self.run_call(
+            who.client.call(
+                method,
+                route.path(values),
+                query=query | more.get("query", {}),
+                raw=b"" if method in {"GET", "HEAD"} else json.dumps(body).encode(),
+                headers=headers | more.get("headers", {}),
+            )
         )
+        return answer
 
     def ids_within(self, session: Session) -> tuple[str, str]:
         """Return the ids of the newest message and of the first turn before any call."""

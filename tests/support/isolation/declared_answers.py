@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +22,8 @@ from tests.support.api_client import parse_event
 type Message = Mapping[str, Any]
 type Send = Callable[[Any], Awaitable[None]]
 _faults: list[str] = []
+# The name of all schemas together.
+_RESOURCE = "urn:answers"
 _PROBLEM = "application/problem+json"
 _HEALTH = ("healthz", "readyz", "metrics")
 # Headers of HTTP, CORS and the browser's security, which OpenAPI documents leave out.
@@ -82,31 +84,42 @@ def faults_of(method: str, path: str, start: Message, body: bytes) -> Iterator[s
     if not headers.get(b"x-request-id"):
         yield f"{about} has no X-Request-Id"
     match = route_of(path)
-    template = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", f"/{match.route}") if match else ""
+    template = _template(match.route) if match else ""
     operation = _as_get(method, template)
     if (template, operation) in responses():
-        declared = responses()[template, operation]
-        is_head = method == "HEAD"
-        yield from (
-            f"{about}: {fault}"
-            for fault in _declared(declared, status, media_type, body, is_head=is_head)
-        )
+        place = (template, operation)
+        for fault in _faults_at(place, status, media_type, body, is_head=method == "HEAD"):
+            yield f"{about}: {fault}"
         for name in {name.decode() for name in headers} - _GENERAL:
             known = declared_headers()[template, operation].get(str(status))
             if known is not None and name not in known and not name.startswith("access-control-"):
                 yield f"{about}: the header {name} is not declared"
     elif method == "OPTIONS" and status == HTTPStatus.NO_CONTENT:
         return
-    elif not match or template in {path for path, _ in responses()}:
+    elif not match or template in document()["paths"]:
         yield from (
             f"{about}: {fault}"
             for fault in _undocumented(match, status, body, is_head=method == "HEAD")
         )
 
 
+@cache
+def _template(route: str) -> str:
+    """Write a route as the document does."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", f"/{route}")
+
+
 def _as_get(method: str, template: str) -> str:
     any_method = template.strip("/") in _HEALTH
     return "get" if method == "HEAD" or any_method else method.lower()
+
+
+@lru_cache(2048)
+def _faults_at(
+    place: tuple[str, str], status: int, media_type: str, body: bytes, *, is_head: bool
+) -> tuple[str, ...]:
+    """Compare an answer with its operation; thousands of refusals are byte for byte the same."""
+    return tuple(_declared(responses()[place], status, media_type, body, is_head=is_head))
 
 
 def _declared(
@@ -154,25 +167,39 @@ def _event_faults(events: Mapping[str, Any], body: bytes) -> Iterator[str]:
 
 
 def _faults_in(schema: Any, value: Any) -> Iterator[str]:
-    for error in _validator(schema).iter_errors(value):
+    for error in _validator(id(schema)).iter_errors(value):
         yield f"{'.'.join(map(str, error.instance_path))}: {error.message[:300]}"
 
 
-# By the identity of a schema, which is kept together with its validator.
-_validators: dict[int, tuple[Any, jsonschema_rs.Draft202012Validator]] = {}
+@cache
+def _validator(key: int) -> jsonschema_rs.Draft202012Validator:
+    """Return the validator of one of `_schemas`."""
+    reference = {"$ref": f"{_RESOURCE}#/answers/{key}"}
+    return jsonschema_rs.Draft202012Validator(
+        reference, validate_formats=True, registry=_registry()
+    )
 
 
-def _validator(schema: Any) -> jsonschema_rs.Draft202012Validator:
-    if id(schema) not in _validators:
-        closed = {"unevaluatedProperties": False} if _is_object(schema) else {}
-        whole = {**schema, **closed, "components": {"schemas": _closed_schemas()}}
-        made = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
-        _validators[id(schema)] = schema, made
-    return _validators[id(schema)][1]
+@cache
+def _registry() -> jsonschema_rs.Registry:
+    """Return all schemas of answers and what they refer to, which is read once."""
+    answers = {
+        str(key): {**schema, **({"unevaluatedProperties": False} if "allOf" in schema else {})}
+        for key, schema in _schemas().items()
+    }
+    whole = {"components": {"schemas": _closed_schemas()}, "answers": answers}
+    return jsonschema_rs.Registry([(_RESOURCE, whole)])
 
 
-def _is_object(schema: Mapping[str, Any]) -> bool:
-    return "allOf" in schema
+@cache
+def _schemas() -> dict[int, Any]:
+    """Return the schemas of all answers and events, by their identity."""
+    found: dict[int, Any] = {}
+    for declared in responses().values():
+        for media_type, content in (each for c in declared.values() for each in c.items()):
+            events = content.values() if media_type == "text/event-stream" else [content]
+            found |= {id(schema): schema for schema in events if schema is not None}
+    return found
 
 
 @cache
