@@ -28,6 +28,7 @@ from salient.ttl import clear_caches
 from tests.support import shipped
 from tests.support.database import sql_guard
 from tests.support.database.emptying import empty_tables
+from tests.support.database.savepoints import quick_savepoints
 from tests.support.database.scratch_database import server_lock
 from tests.support.database.template_database import use_template
 from tests.support.isolation import declared_answers
@@ -194,6 +195,12 @@ def alone_on_the_server(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def quickly_emptied_tables() -> Iterator[None]:
     with mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_tables):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quickly_sent_savepoints() -> Iterator[None]:
+    with quick_savepoints():
         yield
 
 
