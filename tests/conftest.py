@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings
 from django.template.base import PartialTemplate, Template
 from django.template.context import Context
-from django.test import TransactionTestCase, override_settings
+from django.test import Client, TransactionTestCase, override_settings
 from django.test.signals import template_rendered
 from pytest_django import DjangoDbBlocker
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
@@ -201,6 +201,15 @@ def quickly_emptied_tables() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def quickly_sent_savepoints() -> Iterator[None]:
     with quick_savepoints():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_logins() -> Iterator[None]:
+    """Models can be imported only when Django is set up."""
+    from tests.support.people import log_in  # noqa: PLC0415
+
+    with mock.patch.object(Client, "_login", log_in):
         yield
 
 

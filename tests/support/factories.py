@@ -79,12 +79,8 @@ def make_account(slug: str = "", **fields: Any) -> Account:
 def make_instance(account: Account | None = None, slug: str = "") -> AgentInstance:
     """Store an agent as it is, as `make_account` does."""
     account, slug = account or make_account(), slug or f"agent-{next(_numbers)}"
-    instance = AgentInstance(
-        account=account,
-        instance_slug=slug,
-        agent_type="simple_chat",
-        display_name=title_of(slug),
-    )
+    fields = {"instance_slug": slug, "display_name": title_of(slug), "agent_type": "simple_chat"}
+    instance = AgentInstance(account=account, **fields)
     with tenant_context(account.pk):
         instance.save(force_insert=True)
     return instance
