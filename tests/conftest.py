@@ -193,34 +193,19 @@ def alone_on_the_server(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def quickly_emptied_tables() -> Iterator[None]:
-    with mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_tables):
-        yield
+def quick_tests(django_test_environment: None) -> Iterator[None]:
+    """Replace what Django's tests do often and slowly.
 
-
-@pytest.fixture(autouse=True, scope="session")
-def quickly_sent_savepoints() -> Iterator[None]:
-    with quick_savepoints():
-        yield
-
-
-@pytest.fixture(autouse=True, scope="session")
-def quick_logins() -> Iterator[None]:
-    """Models can be imported only when Django is set up."""
+    Only whole pages keep their context for `response.context`: Django's test environment copies
+    the context of each template that it renders, those of includes and widgets too.
+    """
+    # Models can be imported only when Django is set up.
     from tests.support.people import log_in  # noqa: PLC0415
 
-    with mock.patch.object(Client, "_login", log_in):
-        yield
-
-
-@pytest.fixture(autouse=True, scope="session")
-def pages_tell_their_context(django_test_environment: None) -> Iterator[None]:
-    """Let only whole pages keep their context for `response.context`.
-
-    Django's test environment copies the context of each template that it renders, those of
-    includes and widgets too.
-    """
     with (
+        mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_tables),
+        quick_savepoints(),
+        mock.patch.object(Client, "_login", log_in),
         mock.patch.object(Template, "_render", _rendered),
         mock.patch.object(PartialTemplate, "_render", _render_partial),
     ):

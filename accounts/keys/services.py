@@ -124,7 +124,7 @@ def _known(scopes: Iterable[str]) -> list[str]:
 
 
 def _require_instances(account: Account, ids: list[UUID]) -> None:
-    if not set(ids) <= agent_slugs(account.pk).keys():
+    if ids and not set(ids) <= agent_slugs(account.pk).keys():
         raise ValidationError("A key's agents are of its own account.")
 
 
