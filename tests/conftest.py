@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings
 from django.template.base import PartialTemplate, Template
 from django.template.context import Context
-from django.test import TransactionTestCase, override_settings
+from django.test import Client, TransactionTestCase, override_settings
 from django.test.signals import template_rendered
 from pytest_django import DjangoDbBlocker
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
@@ -28,6 +28,7 @@ from salient.ttl import clear_caches
 from tests.support import shipped
 from tests.support.database import sql_guard
 from tests.support.database.emptying import empty_tables
+from tests.support.database.savepoints import quick_savepoints
 from tests.support.database.scratch_database import server_lock
 from tests.support.database.template_database import use_template
 from tests.support.isolation import declared_answers
@@ -192,19 +193,19 @@ def alone_on_the_server(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def quickly_emptied_tables() -> Iterator[None]:
-    with mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_tables):
-        yield
+def quick_tests(django_test_environment: None) -> Iterator[None]:
+    """Replace what Django's tests do often and slowly.
 
-
-@pytest.fixture(autouse=True, scope="session")
-def pages_tell_their_context(django_test_environment: None) -> Iterator[None]:
-    """Let only whole pages keep their context for `response.context`.
-
-    Django's test environment copies the context of each template that it renders, those of
-    includes and widgets too.
+    Only whole pages keep their context for `response.context`: Django's test environment copies
+    the context of each template that it renders, those of includes and widgets too.
     """
+    # Models can be imported only when Django is set up.
+    from tests.support.people import log_in  # noqa: PLC0415
+
     with (
+        mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_tables),
+        quick_savepoints(),
+        mock.patch.object(Client, "_login", log_in),
         mock.patch.object(Template, "_render", _rendered),
         mock.patch.object(PartialTemplate, "_render", _render_partial),
     ):

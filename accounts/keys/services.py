@@ -63,7 +63,8 @@ def issue_api_key(account: Account, **wanted: Unpack[KeyWanted]) -> tuple[ApiKey
     key = wanted_key(account, **wanted)
     text = key.give_secret()
     with tenant_context(account.pk):
-        if not set(key.instance_ids) <= agent_slugs(account.pk).keys():
+        agents = set(key.instance_ids)
+        if agents and not agents <= agent_slugs(account.pk).keys():
             raise ValidationError("A key's agents are of its own account.")
         key.save(force_insert=True)
     return key, text

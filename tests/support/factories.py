@@ -12,7 +12,7 @@ from django.contrib.auth.hashers import get_hasher, make_password
 from django.db.models import Model
 from django.utils import timezone
 
-from accounts.keys.services import create_account, issue_api_key
+from accounts.keys.services import issue_api_key
 from accounts.models import (
     Account,
     AccountLimits,
@@ -32,8 +32,8 @@ from accounts.models import (
     WebhookEndpoint,
     WebhookEvent,
 )
+from accounts.models.slugs import title_of
 from accounts.tenancy.context import platform_context, tenant_context
-from agents.instances.services import create_instance
 from agents.models import (
     AgentInstance,
     ConfigDraft,
@@ -80,7 +80,11 @@ def _make_by_platform[M: Model](model: type[M], /, **values: Any) -> M:
 
 
 def make_account(slug: str = "", **fields: Any) -> Account:
-    account = create_account(slug or f"account-{next(_numbers)}")
+    """Store an account as it is: `create_account` validates what a caller sends."""
+    slug = slug or f"account-{next(_numbers)}"
+    account = Account(slug=slug, name=title_of(slug))
+    with platform_context():
+        account.save(force_insert=True)
     if fields:
         Account.objects.filter(pk=account.pk).update(**fields)
         account.refresh_from_db()
@@ -88,7 +92,13 @@ def make_account(slug: str = "", **fields: Any) -> Account:
 
 
 def make_instance(account: Account | None = None, slug: str = "") -> AgentInstance:
-    return create_instance(account or make_account(), slug or f"agent-{next(_numbers)}")
+    """Store an agent as it is, as `make_account` does."""
+    account, slug = account or make_account(), slug or f"agent-{next(_numbers)}"
+    fields = {"instance_slug": slug, "display_name": title_of(slug), "agent_type": "simple_chat"}
+    instance = AgentInstance(account=account, **fields)
+    with tenant_context(account.pk):
+        instance.save(force_insert=True)
+    return instance
 
 
 def make_key(account: Account, **fields: Any) -> tuple[ApiKey, str]:

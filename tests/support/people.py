@@ -4,13 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+from django.contrib.auth import login
 from django.contrib.auth.models import Group, Permission
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest
+from django.test import Client
 
 from accounts.members import support_access
 from accounts.models import Account, SupportAccess, User
 from tests.accounts.member_fixtures import PASSWORD
 from tests.support.database.stored import as_platform, change_row
 from tests.support.factories import make_user
+
+_log_in: Any = Client._login  # type: ignore[attr-defined]
+
+
+def log_in(client: Client, user: User, backend: str | None = None) -> None:
+    """Log in as `Client._login` does, with five statements instead of fifteen.
+
+    Django's stores an empty session, reads it, replaces it by a second one and stores that again.
+    """
+    if settings.SESSION_COOKIE_NAME in client.cookies:
+        _log_in(client, user, backend)
+        return
+    request = HttpRequest()
+    request.session = SessionStore()
+    # There is no session before it whose key somebody might know.
+    request.session.cycle_key = lambda: None  # type: ignore[method-assign]
+    login(request, user, backend)
+    request.session.save()
+    client._set_login_cookies(request)  # type: ignore[attr-defined]
 
 
 def make_root(**fields: Any) -> User:

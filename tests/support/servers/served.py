@@ -6,8 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +15,8 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from django.conf import settings
 from django.db import connection
+
+from tests.support.servers.prepared import Program, start
 
 ROOT = Path(settings.BASE_DIR)
 READY_WITHIN, GONE_WITHIN = 120, 60
@@ -62,7 +62,7 @@ def environment(port: int) -> dict[str, str]:
 class Served:
     """A running gunicorn with one worker."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    def __init__(self, process: Program, port: int, log: Path) -> None:
         self.process = process
         self.port = port
         self.log = log
@@ -81,7 +81,8 @@ class Served:
         for pid in (*self.workers(), self.process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        with self.process:
+            pass
 
     def workers(self) -> set[int]:
         pid = self.process.pid
@@ -134,12 +135,10 @@ def _start(folder: Path, cut_after: float, more: dict[str, str]) -> Served:
     port, log, config = free_port(), folder / "log", folder / "gunicorn.conf.py"
     config.write_text(CONFIG.format(real=str(ROOT / "gunicorn.conf.py"), cut_after=cut_after))
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--config", str(config)],
-            cwd=ROOT,
-            env=environment(port) | more,
-            stdout=output,
-            stderr=output,
+        process = start(
+            *("gunicorn", "--config", str(config)),
+            environment=environment(port) | more,
+            log=output.fileno(),
         )
     return Served(process, port, log)
 

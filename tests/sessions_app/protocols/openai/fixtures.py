@@ -13,9 +13,9 @@ from pydantic import BaseModel, TypeAdapter
 
 from accounts.tenancy.context import tenant_context
 from sessions_app.models import LLMRequest, Session
+from tests.sessions_app.protocols.openai.app_transport import AppTransport
 from tests.support.api_client import Answer
 from tests.support.fixtures import MockModelFixtures
-from tests.support.servers.app_transport import AppTransport
 from tests.support.servers.mock_openai import MockOpenAI
 
 PIXEL = (

@@ -11,9 +11,9 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from tests.sessions_app.protocols.openai.app_transport import AppTransport
 from tests.sessions_app.protocols.openai.fixtures import Place
 from tests.support.fixtures import AgentFixtures
-from tests.support.servers.app_transport import AppTransport
 
 
 @tool
