@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, Self
 
 from playwright.sync_api import (
     Browser,
@@ -67,6 +69,36 @@ def browser() -> Iterator[Browser]:
             yield running
         finally:
             running.close()
+
+
+class BrowserThread:
+    """One running Chromium, and the thread that may use it: Playwright's objects belong to one."""
+
+    running: Browser
+
+    def __enter__(self) -> Self:
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._stack = ExitStack()
+        self.running = self._thread.submit(self._stack.enter_context, browser()).result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.submit(self._stack.close).result()
+        self._thread.shutdown()
+
+    async def do[**P, T](
+        self, work: Callable[Concatenate[Browser, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call `work` with the browser, and close the tabs that it opened."""
+
+        def call() -> T:
+            try:
+                return work(self.running, *args, **kwargs)
+            finally:
+                for context in self.running.contexts:
+                    context.close()
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
 def axe_source() -> str:

@@ -1,15 +1,21 @@
-"""Some of the full demo's accounts, a superuser, and the address of every page."""
+"""The started server and browser, some of the full demo's accounts, and every page's address."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Concatenate
 
+import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.db.models import Count, Model
 from django.http import HttpRequest
-from django.test import RequestFactory
+from django.test import RequestFactory, TransactionTestCase, override_settings
+from playwright.sync_api import Browser
 
 from accounts.members.support_access import open_access
 from accounts.models import Account, ApiKey, User
@@ -17,7 +23,9 @@ from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion
 from sessions_app import demo
 from sessions_app.models import Message, Role, Session
+from tests.e2e.browser import BrowserThread
 from tests.support.isolation.routes import Route, routes
+from tests.support.servers.served import Served
 
 EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
 UNBROKEN = "Donaudampfschifffahrtsgesellschaft" * 5
@@ -31,6 +39,37 @@ NO_PAGES = re.compile(
 )
 APPS = ("accounts", "agents", "auth", "sessions_app", "django_tasks_database")
 _MODEL = re.compile(r"^admin/(\w+)/(\w+)/")
+
+
+@dataclass(frozen=True)
+class Started:
+    """What all tests in a browser share; the server calls OpenAI at `openai_port`."""
+
+    server: Served
+    browser: BrowserThread
+    agent_configs: Path
+    openai_port: int
+
+
+class BrowserTests(TransactionTestCase):
+    """Tests with the shared server and browser, of which neither remembers the test before."""
+
+    started: Started
+
+    @pytest.fixture(autouse=True)
+    def share(self, started: Started) -> Iterator[None]:
+        self.started = started
+        started.server.forget()
+        with override_settings(AGENT_CONFIG_DIR=started.agent_configs):
+            yield
+        for each in started.agent_configs.iterdir():
+            shutil.rmtree(each)
+
+    async def look[**P, T](
+        self, work: Callable[Concatenate[Browser, str, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call `work` with the browser and the server's address."""
+        return await self.started.browser.do(work, self.started.server.url, *args, **kwargs)
 
 
 def furnish(*, turns: int, accounts: int | None = None) -> None:

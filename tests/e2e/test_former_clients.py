@@ -12,14 +12,14 @@ from pathlib import Path
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.test import TransactionTestCase
+from playwright.sync_api import Browser
 
 from accounts.models import KeyKind
 from sessions_app.models import Role
-from tests.e2e.browser import TIMEOUT_MS, browser
-from tests.support.factories import make_key
-from tests.support.fixtures import AgentFixtures, stored
-from tests.support.servers.served import served
+from tests.e2e.browser import TIMEOUT_MS
+from tests.e2e.fixtures import BrowserTests
+from tests.support.factories import make_key, write_config
+from tests.support.fixtures import SCRIPTED, AgentFixtures, stored
 
 DOCUMENT = Path(settings.BASE_DIR) / "docs/moving.md"
 # An old page: a form for each of the two ways to call.
@@ -70,7 +70,11 @@ def page_server() -> Iterator[tuple[str, dict[str, str]]]:
             thread.join()
 
 
-class FormerClientTests(AgentFixtures, TransactionTestCase):
+class FormerClientTests(AgentFixtures, BrowserTests):
+    def setUp(self) -> None:
+        super().setUp()
+        write_config(self.started.agent_configs, "acme", "bot", SCRIPTED)
+
     async def test_the_old_page_chats_and_streams_as_one_visitor(self) -> None:
         with page_server() as (site, pages):
             _, key = await sync_to_async(make_key)(
@@ -79,10 +83,10 @@ class FormerClientTests(AgentFixtures, TransactionTestCase):
                 origins=[site],
                 instance_ids=[self.instance.pk],
             )
-            async with asyncio.timeout(240), served(cut_after=1) as server:
-                agent = f"{server.url}{self.path('')}".removesuffix("/")
-                pages["/"] = PAGE % {"agent": agent, "key": key, "lines": lines()}
-                said = await asyncio.to_thread(use, f"{site}/")
+            agent = f"{self.started.server.url}{self.path('')}".removesuffix("/")
+            pages["/"] = PAGE % {"agent": agent, "key": key, "lines": lines()}
+            async with asyncio.timeout(240):
+                said = await self.started.browser.do(use, f"{site}/")
 
         messages, requests = await sync_to_async(stored)()
         answers = [each.content for each in messages if each.role == Role.ASSISTANT]
@@ -95,14 +99,13 @@ class FormerClientTests(AgentFixtures, TransactionTestCase):
         self.assertEqual({each.caller.partition(":")[0] for each in requests}, {"visitor"})
 
 
-def use(url: str) -> str:
-    with browser() as running:
-        page = running.new_page()
-        page.goto(url)
-        page.click("#chat")
-        page.wait_for_function("said.textContent.endsWith('|')", timeout=TIMEOUT_MS)
-        first = page.inner_text("#said")
-        page.reload()
-        page.click("#stream")
-        page.wait_for_function("said.textContent.endsWith('|')", timeout=TIMEOUT_MS)
-        return first + page.inner_text("#said")
+def use(running: Browser, url: str) -> str:
+    page = running.new_page()
+    page.goto(url)
+    page.click("#chat")
+    page.wait_for_function("said.textContent.endsWith('|')", timeout=TIMEOUT_MS)
+    first = page.inner_text("#said")
+    page.reload()
+    page.click("#stream")
+    page.wait_for_function("said.textContent.endsWith('|')", timeout=TIMEOUT_MS)
+    return first + page.inner_text("#said")

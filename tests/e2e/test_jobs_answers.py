@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tempfile
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from asgiref.sync import sync_to_async
-from django.test import TransactionTestCase, override_settings
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from accounts.models import User
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from sessions_app.models import MessageFeedback, Role
-from tests.e2e.browser import NARROW, PHONE, WIDE, Watched, browser
+from tests.e2e.browser import NARROW, PHONE, WIDE, Watched
+from tests.e2e.fixtures import EMAIL, PASSWORD, BrowserTests
 from tests.support.factories import (
     make_account,
     make_feedback,
@@ -24,19 +22,15 @@ from tests.support.factories import (
     make_message,
     make_session,
 )
-from tests.support.servers.served import served
 
-EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
 QUESTION = "How long may I return shoes?"
 WRONG, BETTER = "You may **return** them within ten days.", "Within thirty days."
 FIRST = "model: scripted:echo\nsystem_prompt: Be brief.\n"
 YAML = "model: scripted:echo\nsystem_prompt: |\n  Shoes are returned within thirty days.\n"
 
 
-class WrongAnswerTests(TransactionTestCase):
+class WrongAnswerTests(BrowserTests):
     def setUp(self) -> None:
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder)))
         ann = User.objects.create_superuser(EMAIL, PASSWORD)
         agent = make_instance(make_account("acme"), "shoes")
         with platform_context():
@@ -57,8 +51,8 @@ class WrongAnswerTests(TransactionTestCase):
                 make_feedback(message, rating=-1, comment="It is thirty")
 
     async def test_a_wrong_answer_is_found_fixed_tested_and_published(self) -> None:
-        async with asyncio.timeout(200), served(cut_after=1) as server:
-            wrong = await asyncio.to_thread(look, server.url)
+        async with asyncio.timeout(200):
+            wrong = await self.look(look)
         self.assertEqual(wrong, [], "\n".join(wrong))
         await sync_to_async(self.check_rows)()
 
@@ -68,17 +62,16 @@ class WrongAnswerTests(TransactionTestCase):
         self.assertEqual((row.status, row.handled_by), ("fixed", EMAIL))
 
 
-def look(url: str) -> list[str]:
-    with browser() as running:
-        tab = Watched(running, url)
-        tab.log_in(EMAIL, PASSWORD)
-        tab.has_checked_frame = True
-        expect(tab.page.locator(".tile", has_text="Open feedback")).to_contain_text("1")
-        assert find(tab) == 5
-        assert walk_hits(tab) == 2
-        assert write_better(tab) == 2
-        assert publish(tab) == 5
-        assert decide(tab) == 3
+def look(running: Browser, url: str) -> list[str]:
+    tab = Watched(running, url)
+    tab.log_in(EMAIL, PASSWORD)
+    tab.has_checked_frame = True
+    expect(tab.page.locator(".tile", has_text="Open feedback")).to_contain_text("1")
+    assert find(tab) == 5
+    assert walk_hits(tab) == 2
+    assert write_better(tab) == 2
+    assert publish(tab) == 5
+    assert decide(tab) == 3
     return tab.wrong
 
 

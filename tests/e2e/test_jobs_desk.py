@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 
-from django.test import TransactionTestCase, override_settings
 from django.urls import reverse
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from accounts.models import User
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.models import AgentInstance
 from sessions_app.evals.saved_chats import Answer
-from tests.e2e.browser import FULL, NARROW, PHONE, WIDE, Watched, browser
+from tests.e2e.browser import FULL, NARROW, PHONE, WIDE, Watched
+from tests.e2e.fixtures import EMAIL, PASSWORD, BrowserTests
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -25,9 +23,7 @@ from tests.support.factories import (
     make_saved_chat,
     make_saved_chat_run,
 )
-from tests.support.servers.served import served
 
-EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
 # Where the pages' pictures go, for who looks at them.
 PICTURES = os.environ.get("PICTURES", "")
 
@@ -53,12 +49,10 @@ class Desk(Watched):
                 self.page.screenshot(path=f"{PICTURES}/{name}-{size['width']}.png", full_page=True)
 
 
-class DeskTests(TransactionTestCase):
-    """A few accounts, one server and one browser for all of the jobs."""
+class DeskTests(BrowserTests):
+    """A few accounts for all of the jobs."""
 
     def setUp(self) -> None:
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder)))
         root = User.objects.create_superuser(EMAIL, PASSWORD, first_name="Ann", last_name="Lee")
         account = make_account("acme", name="Acme Corporation")
         self.agent = make_instance(account, "bot")
@@ -77,19 +71,18 @@ class DeskTests(TransactionTestCase):
             return publishing.publish(agent, text, prompt, root).config_version_id
 
     async def test_each_job_takes_the_fewest_clicks(self) -> None:
-        async with asyncio.timeout(300), served(cut_after=1) as server:
-            wrong = await asyncio.to_thread(self.work, server.url)
+        async with asyncio.timeout(300):
+            wrong = await self.look(self.work)
         self.assertEqual(wrong, [], "\n".join(wrong))
 
-    def work(self, url: str) -> list[str]:
-        with browser() as running:
-            desk = Desk(running, url)
-            desk.log_in(EMAIL, PASSWORD)
-            onboard(desk)
-            find(desk, self.secret)
-            self.stop(desk)
-            self.look_back(desk)
-            self.compare(desk)
+    def work(self, running: Browser, url: str) -> list[str]:
+        desk = Desk(running, url)
+        desk.log_in(EMAIL, PASSWORD)
+        onboard(desk)
+        find(desk, self.secret)
+        self.stop(desk)
+        self.look_back(desk)
+        self.compare(desk)
         return desk.wrong
 
     def open(self, desk: Desk) -> None:

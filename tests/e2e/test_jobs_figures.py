@@ -11,28 +11,25 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from asgiref.sync import sync_to_async
-from django.test import TransactionTestCase
 from django.utils import timezone
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from accounts.models import ApiKey, Scope
 from accounts.tenancy.context import platform_context
 from sessions_app.usage import rollup
 from sessions_app.usage.months import month_of, name_of
 from sessions_app.usage.queries import Days
-from tests.e2e.browser import NARROW, PHONE, WIDE, Watched, browser
+from tests.e2e.browser import NARROW, PHONE, WIDE, Watched
+from tests.e2e.fixtures import EMAIL, PASSWORD, BrowserTests
 from tests.support.factories import make_account, make_instance, make_key, make_user
-from tests.support.servers.served import served
 from tests.support.usage import settled
-
-EMAIL, PASSWORD = "figures@example.com", "long enough for a look"
 
 
 def last_month() -> Days:
     return month_of(timezone.now().date().replace(day=1) - timedelta(days=1))
 
 
-class JobTests(TransactionTestCase):
+class JobTests(BrowserTests):
     def setUp(self) -> None:
         make_user(EMAIL, password=PASSWORD, is_staff=True, is_superuser=True)
         acme = make_account("acme", name="Acme")
@@ -51,8 +48,8 @@ class JobTests(TransactionTestCase):
         rollup.rebuild(acme.pk)
 
     async def test_each_job_is_done_in_few_clicks(self) -> None:
-        async with asyncio.timeout(300), served(cut_after=1) as server:
-            wrong = await asyncio.to_thread(self.work, server.url)
+        async with asyncio.timeout(300):
+            wrong = await self.look(self.work)
         self.assertEqual(wrong, [], "\n".join(wrong))
         self.assertIsNotNone(await sync_to_async(self.revoked_at)())
 
@@ -60,21 +57,19 @@ class JobTests(TransactionTestCase):
         with platform_context():
             return ApiKey.objects.get(pk=self.key.pk).revoked_at
 
-    def work(self, url: str) -> list[str]:
+    def work(self, running: Browser, url: str) -> list[str]:
         for _ in range(3):
             with suppress(HTTPError):
                 call = Request(f"{url}/accounts/acme/agents/bot/history")  # noqa: S310 - our server
                 call.add_header("Authorization", f"Bearer {self.text}")
                 urlopen(call).close()  # noqa: S310
-        with browser() as running:
-            tab = Watched(running, url)
-            tab.log_in(EMAIL, PASSWORD)
-            self.tab = tab
-            self.month_end()
-            self.slowest()
-            self.refused()
-            self.leaked()
-        return tab.wrong
+        self.tab = Watched(running, url)
+        self.tab.log_in(EMAIL, PASSWORD)
+        self.month_end()
+        self.slowest()
+        self.refused()
+        self.leaked()
+        return self.tab.wrong
 
     def begin(self) -> None:
         self.tab.clicks = 0
@@ -84,7 +79,7 @@ class JobTests(TransactionTestCase):
         if self.tab.clicks > most:
             self.tab.note(f"{job} takes {self.tab.clicks} clicks")
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Check the page with axe and at each width."""
         self.tab.check()
         for size in (NARROW, PHONE, WIDE):
@@ -97,7 +92,7 @@ class JobTests(TransactionTestCase):
         self.tab.click("text=Usage by month")
         self.tab.click(f"main a:text-is('{last_month().first:%B %Y}')")
         expect(self.tab.page.locator("main tr:has-text('Total')")).to_contain_text("$12.50")
-        self.look()
+        self.check()
         with self.tab.page.expect_download() as sent:
             self.tab.click("main a:text-is('CSV')")
         expected = f"usage-all-{name_of(last_month())}.csv"
@@ -110,7 +105,7 @@ class JobTests(TransactionTestCase):
         self.tab.click("#nav-sidebar >> text=LLM requests")
         self.tab.click("main a:text-is('Slowest')")
         expect(self.tab.page.locator("#result_list tbody tr >> nth=0")).to_contain_text("59.0 s")
-        self.look()
+        self.check()
         self.tab.click("#result_list tbody a >> nth=0")
         expect(self.tab.page.locator("#content")).to_contain_text("59.0 s")
         self.ends("slowest", 3)
@@ -124,7 +119,7 @@ class JobTests(TransactionTestCase):
         row = self.tab.page.locator("[aria-labelledby=refusals]")
         for words in ("403 forbidden", "Web shop", "bot", "What to do"):
             expect(row).to_contain_text(words)
-        self.look()
+        self.check()
         self.ends("refused", 1)
 
     def leaked(self) -> None:
@@ -135,7 +130,7 @@ class JobTests(TransactionTestCase):
         for words in ("Requests4", "$4.75", "Refused3", "Networksany", "first on"):
             expect(tiles).to_contain_text(words)
         expect(self.tab.page.locator("[aria-labelledby=called]")).to_contain_text("bot")
-        self.look()
+        self.check()
         self.tab.click("text=Leaked: replace and end now")
         self.tab.click("[name=way][value=show]")
         self.tab.click("[value='Replace and end now']")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tempfile
-from pathlib import Path
 
 from asgiref.sync import sync_to_async
-from django.test import TransactionTestCase, override_settings
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.models import AgentInstance
 from sessions_app.models import Erasure, Message
-from tests.e2e.browser import Watched, browser
-from tests.e2e.fixtures import EMAIL, PASSWORD
+from tests.e2e.browser import Watched
+from tests.e2e.fixtures import EMAIL, PASSWORD, BrowserTests
 from tests.e2e.walk import expect_message
 from tests.support.factories import (
     make_account,
@@ -26,7 +23,6 @@ from tests.support.factories import (
     make_user,
     write_config,
 )
-from tests.support.servers.served import served
 
 DORA = "dora@mail.example"
 CONFIG = "model: scripted:echo\nretries: 1\n"
@@ -34,13 +30,9 @@ DRAFT = "# ours\nretries: 4  # enough\n"
 WANTED = "# ours\nretries: 3  # enough\nsystem_prompt: |-\n  Be kind.\n\n  # Tone\n  Warm.\n"
 
 
-class JobTests(TransactionTestCase):
-    """Both jobs on one server, in one browser."""
-
+class JobTests(BrowserTests):
     def setUp(self) -> None:
-        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        self.enterContext(override_settings(AGENT_CONFIG_DIR=folder))
-        write_config(folder, "acme", "bot", CONFIG)
+        write_config(self.started.agent_configs, "acme", "bot", CONFIG)
         self.agent = make_instance(make_account("acme", name="Acme"), "bot")
         session = make_session(self.agent, email=DORA)
         for _ in range(3):
@@ -50,8 +42,8 @@ class JobTests(TransactionTestCase):
             publishing.save_draft(self.agent, DRAFT, make_user("bob@example.com"))
 
     async def test_each_job_is_done_in_few_clicks(self) -> None:
-        async with asyncio.timeout(200), served(cut_after=1) as server:
-            wrong = await asyncio.to_thread(work, server.url, self.agent)
+        async with asyncio.timeout(200):
+            wrong = await self.look(work, self.agent)
         self.assertEqual(wrong, [], "\n".join(wrong))
         await sync_to_async(self.check_rows)()
 
@@ -66,15 +58,14 @@ class JobTests(TransactionTestCase):
         self.assertEqual(last.text, f"{WANTED}temperature: 0.3\n")
 
 
-def work(url: str, agent: AgentInstance) -> list[str]:
+def work(running: Browser, url: str, agent: AgentInstance) -> list[str]:
     """Do both jobs; return what was wrong in the tab, and jobs that took more clicks."""
-    with browser() as running:
-        tab = Watched(running, url)
-        tab.log_in(EMAIL, PASSWORD)
-        for job, most in ((erase, 3), (configure, 3)):
-            job(tab, url, agent)
-            if (clicks := tab.spent()) > most:
-                tab.note(f"{job.__name__} took {clicks} clicks")
+    tab = Watched(running, url)
+    tab.log_in(EMAIL, PASSWORD)
+    for job, most in ((erase, 3), (configure, 3)):
+        job(tab, url, agent)
+        if (clicks := tab.spent()) > most:
+            tab.note(f"{job.__name__} took {clicks} clicks")
     return tab.wrong
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from pathlib import Path
 
 from asgiref.sync import sync_to_async
-from django.test import TransactionTestCase, override_settings
+from playwright.sync_api import Browser
 
-from tests.e2e.browser import FULL, NARROW, PHONE, WIDE, Watched, browser
-from tests.e2e.fixtures import EMAIL, PASSWORD, addresses, furnish, lengthen
+from tests.e2e.browser import FULL, NARROW, PHONE, WIDE, Watched
+from tests.e2e.fixtures import EMAIL, PASSWORD, BrowserTests, addresses, furnish, lengthen
 from tests.e2e.walk import REPLIES, check_rows, walk
 from tests.support.servers.mock_openai import MockOpenAI
-from tests.support.servers.served import served
 
 # "admin/accounts/apikey" is a list; longer addresses are pages of rows.
 LONGEST_LIST = 3
@@ -22,43 +19,40 @@ LONGEST_LIST = 3
 WIDTHS_OF_AXE = (FULL, NARROW, PHONE)
 
 
-class AdminTests(TransactionTestCase):
-    """One demo, one server and one browser, because they take long to start."""
+class AdminTests(BrowserTests):
+    """One demo for all of the pages, because it takes long to fill."""
 
     def setUp(self) -> None:
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder)))
         furnish(turns=60, accounts=1)
         lengthen()
         self.addresses = addresses()
 
     async def test_staff_run_the_product_without_a_shell_and_every_page_is_whole(self) -> None:
-        async with asyncio.timeout(500), MockOpenAI(provider="openai") as model:
+        model = MockOpenAI(provider="openai", port=self.started.openai_port)
+        async with asyncio.timeout(500), model:
             model.replies.extend(REPLIES)
-            async with served(cut_after=1) as server:
-                wrong = await asyncio.to_thread(look, server.url, self.addresses)
+            wrong = await self.look(look, self.addresses)
         self.assertGreater(len(self.addresses), 70)
         self.assertEqual(wrong, [], "\n".join(wrong))
         await sync_to_async(check_rows)()
 
 
-def look(url: str, addresses: list[str]) -> list[str]:
+def look(running: Browser, url: str, addresses: list[str]) -> list[str]:
     """Return what is wrong with the pages, in light, dark and at each width."""
-    with browser() as running:
-        tab = Watched(running, url)
-        tab.log_in(EMAIL, PASSWORD)
-        walk(tab.page)
-        for turn, address in enumerate(sorted(addresses, key=kind_of)):
-            tab.page.goto(url + address)
-            for size in (FULL, WIDE, NARROW, PHONE):
-                tab.page.set_viewport_size(size)
-                check_width(tab)
-                if size is WIDTHS_OF_AXE[turn % len(WIDTHS_OF_AXE)]:
-                    tab.check()
-            if address.endswith("/review/"):
-                check_review(tab)
-            tab.page.set_viewport_size(WIDE)
-        check_menu(tab)
+    tab = Watched(running, url)
+    tab.log_in(EMAIL, PASSWORD)
+    walk(tab.page)
+    for turn, address in enumerate(sorted(addresses, key=kind_of)):
+        tab.page.goto(url + address)
+        for size in (FULL, WIDE, NARROW, PHONE):
+            tab.page.set_viewport_size(size)
+            check_width(tab)
+            if size is WIDTHS_OF_AXE[turn % len(WIDTHS_OF_AXE)]:
+                tab.check()
+        if address.endswith("/review/"):
+            check_review(tab)
+        tab.page.set_viewport_size(WIDE)
+    check_menu(tab)
     return tab.wrong
 
 

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import asyncio
 
-from django.test import TransactionTestCase
 from django.urls import reverse
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from accounts.models import User
-from tests.e2e.browser import PHONE, Watched, browser
+from tests.e2e.browser import PHONE, Watched
+from tests.e2e.fixtures import EMAIL, PASSWORD, BrowserTests
 from tests.support.factories import make_account, make_instance
-from tests.support.servers.served import served
-
-EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
 
 
-class WithoutScriptsTests(TransactionTestCase):
+class WithoutScriptsTests(BrowserTests):
     def setUp(self) -> None:
         User.objects.create_superuser(EMAIL, PASSWORD)
         self.agent = make_instance(make_account("acme", name="Acme"), "bot")
 
     async def test_staff_find_and_change_things(self) -> None:
-        async with asyncio.timeout(200), served(cut_after=1) as server:
-            wrong = await asyncio.to_thread(self.work, server.url)
+        async with asyncio.timeout(200):
+            wrong = await self.look(self.work)
         self.assertEqual(wrong, [], "\n".join(wrong))
 
-    def work(self, url: str) -> list[str]:
-        with browser() as running:
-            tab = Watched(running, url, viewport=PHONE, java_script_enabled=False)
-            tab.log_in(EMAIL, PASSWORD)
-            open_menu(tab)
-            search(tab)
-            self.act(tab)
+    def work(self, running: Browser, url: str) -> list[str]:
+        tab = Watched(running, url, viewport=PHONE, java_script_enabled=False)
+        tab.log_in(EMAIL, PASSWORD)
+        open_menu(tab)
+        search(tab)
+        self.act(tab)
         return tab.wrong
 
     def act(self, tab: Watched) -> None:

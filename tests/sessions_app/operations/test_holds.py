@@ -173,7 +173,7 @@ class RenameTests(AgentFixtures, TurnFunctions, TransactionTestCase):
     """
 
     def setUp(self) -> None:
-        self.make_fixtures()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset(Scope.values), "key:tests")
 
     def test_none_waits_in_a_circle_with_a_rename(self) -> None:

@@ -123,8 +123,9 @@ class Received:
 class MockOpenAI:
     """Answers with `replies` in their order, then with `Reply()`; keeps all `requests`."""
 
-    def __init__(self, provider: str = "mock", key: str = KEY) -> None:
+    def __init__(self, provider: str = "mock", key: str = KEY, port: int = 0) -> None:
         self.provider = provider
+        self.port = port
         self.key = key
         self.replies: deque[Reply] = deque()
         self.requests: list[Received] = []
@@ -141,7 +142,7 @@ class MockOpenAI:
         application.router.add_post("/v1/chat/completions", self._answer)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
         self.base_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
         name = self.provider.upper().replace("-", "_")
         self._environment = mock.patch.dict(

@@ -21,13 +21,21 @@ from tests.support.servers.prepared import Program, start
 ROOT = Path(settings.BASE_DIR)
 READY_WITHIN, GONE_WITHIN = 120, 60
 # The real configuration, but for how long a worker that stops lets its streams run, and the arbiter
-# such a worker.
+# such a worker; and the worker forgets its caches when it is asked to.
 CONFIG = """
 from pathlib import Path
 
 exec(compile(Path({real!r}).read_text(), {real!r}, "exec"))
 graceful_timeout += {cut_after} - CUT_STREAMS_AFTER
 CUT_STREAMS_AFTER = {cut_after}
+begin = post_worker_init
+
+
+def post_worker_init(worker):
+    from tests.support.servers.served import forget_when_asked
+
+    begin(worker)
+    forget_when_asked()
 """
 
 
@@ -71,6 +79,11 @@ class Served:
     def stop(self) -> None:
         """Ask it to end, as `docker stop` does."""
         self.process.send_signal(signal.SIGTERM)
+
+    def forget(self) -> None:
+        """Ask it to forget its caches, as between two tests."""
+        for pid in self.workers():
+            os.kill(pid, signal.SIGUSR2)
 
     def reload(self) -> None:
         """Ask it for a new worker in the place of the old one."""
@@ -141,6 +154,20 @@ def _start(folder: Path, cut_after: float, more: dict[str, str]) -> Served:
             log=output.fileno(),
         )
     return Served(process, port, log)
+
+
+def forget_when_asked() -> None:
+    """Let this process, a worker, forget what tests forget between each other."""
+    from accounts.audit.refusals.counting import forget_refusals  # noqa: PLC0415
+    from agents.config import loader  # noqa: PLC0415
+    from salient.ttl import clear_caches  # noqa: PLC0415
+
+    def forget(*_: object) -> None:
+        clear_caches()
+        forget_refusals()
+        loader.forget()
+
+    signal.signal(signal.SIGUSR2, forget)
 
 
 def free_port() -> int:
