@@ -50,21 +50,22 @@ def errors_in(page: str) -> list[str]:
     return [re.sub(r"<[^>]+>|\s+", " ", each).strip() for each in found]
 
 
-def ids_shown(page: str) -> list[str]:
+def ids_shown(page: str, forms: list[Form]) -> list[str]:
     """Return the parts of a page for people's eyes that show a row's id in place of its name."""
     parts = [r"<title>.*?</title>", r"<h[12][^>]*>.*?</h[12]>", r'<ol class="breadcrumbs">.*?</ol>']
     parts += [r"<option[^>]*>.*?</option>", r'<ul id="deleted-objects">.*?</ul>']
     found = [each for part in parts for each in re.findall(part, page, re.DOTALL)]
     texts = [" ".join(re.sub(r"<[^>]+>", " ", each).split()) for each in found]
-    for form in forms_in(page):
+    for form in forms:
         typed = [each for each in form.controls.values() if each.kind in {"text", "textarea"}]
         texts += [f"{each.name}={value}" for each in typed for value in each.values]
     return [text for text in texts if UUID.search(text)]
 
 
 class AdminFormTests(PagesTestCase):
-    # Each page of the admin that is HTML, by its address: each test finds the same rows.
-    shown: ClassVar[dict[str, str]]
+    # Each page of the admin that is HTML, with its forms, by its address: each test finds the same
+    # rows.
+    shown: ClassVar[dict[str, tuple[str, list[Form]]]]
 
     @classmethod
     def setUpTestData(cls) -> None:
@@ -79,10 +80,10 @@ class AdminFormTests(PagesTestCase):
         super().setUp()
         self.browser = Client(headers=dict(self.principals["root"].client.headers))
 
-    def pages_shown(self) -> dict[str, str]:
+    def pages_shown(self) -> dict[str, tuple[str, list[Form]]]:
         """Return the pages of the admin, which are opened for the first test that reads them."""
         if not type(self).shown:
-            type(self).shown = dict(self.open_pages())
+            type(self).shown = {at: (page, forms_in(page)) for at, page in self.open_pages()}
         return type(self).shown
 
     def open_pages(self) -> Iterator[tuple[str, str]]:
@@ -140,8 +141,8 @@ class AdminFormTests(PagesTestCase):
     def test_a_form_that_refuses_says_why(self) -> None:
         """Whatever a page's form sends as it stands is done, or an error is shown."""
         sent, silent = 0, []
-        for at, page in self.pages_shown().items():
-            for form in forms_in(page):
+        for at, (_, forms) in self.pages_shown().items():
+            for form in forms:
                 if form.method != "post" or "/logout/" in form.action:
                     continue
                 sent += 1
@@ -159,6 +160,6 @@ class AdminFormTests(PagesTestCase):
     def test_no_title_and_no_confirmation_names_a_row_by_its_id(self) -> None:
         """Nor does a field or a choice: people know names."""
         shown = self.pages_shown()
-        wrong = [f"{at}: {each}" for at, page in shown.items() for each in ids_shown(page)]
+        wrong = [f"{at}: {each}" for at, page in shown.items() for each in ids_shown(*page)]
         self.assertGreater(len(shown), 80)
         self.assertEqual(wrong, [], "\n".join(wrong))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
@@ -35,7 +35,7 @@ from accounts.tenancy.context import tenant_context
 from agents.costs.estimate import CostEstimate
 from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
-from tests.support.api_client import Answer, ApiClient, in_this_thread
+from tests.support.api_client import Answer, ApiClient, RunCall, in_this_thread
 from tests.support.factories import make_account, make_instance, make_key, write_config
 from tests.support.isolation.accounts import high_rates, make_member, rows_of, writes
 from tests.support.isolation.model import (
@@ -105,7 +105,7 @@ class Start:
 
 class ThreeAccounts(Start, RuleBasedStateMachine):
     start: ClassVar[Start]
-    run_call: ClassVar[Callable[[Coroutine[Any, Any, Answer]], Answer]]
+    run_call: RunCall
 
     def __init__(self) -> None:
         RuleBasedStateMachine.__init__(self)

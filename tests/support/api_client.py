@@ -142,6 +142,9 @@ class Call:
         return Answer(self._start["status"], headers, self._body, request_id)
 
 
+type RunCall = staticmethod[[Coroutine[Any, Any, Any]], Any]
+
+
 @contextmanager
 def in_this_thread() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
     """Give a function that runs calls of the API with their database work in this thread.

@@ -54,7 +54,7 @@ from sessions_app.models import (
     Session,
 )
 from tests.accounts.member_fixtures import browser_of
-from tests.support.api_client import Answer, ApiClient, in_this_thread
+from tests.support.api_client import Answer, ApiClient, RunCall, in_this_thread
 from tests.support.factories import (
     make_account,
     make_connection,
@@ -81,11 +81,7 @@ from tests.support.isolation.routes import Route, routes
 
 CANARY_OF_ACME = "canary-of-acme"
 SITE = "https://shop.example"
-
-
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
-
-
 END_USER = "ada@acme"
 
 
@@ -232,6 +228,8 @@ class IsolationTestCase(TestCase):
 
 class MatrixTestCase(IsolationTestCase):
     """Calls routes as a principal, with valid input except for what a test changes."""
+
+    run_call: RunCall
 
     @classmethod
     def setUpClass(cls) -> None:
