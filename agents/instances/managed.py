@@ -72,8 +72,7 @@ def any_instance(account_id: UUID, slug: str) -> AgentInstance | None:
         return None
     with tenant_context(account_id):
         rows = AgentInstance.objects.select_related("account").filter(account_id=account_id)
-        found: AgentInstance | None = rows.filter(instance_slug=slug).first()
-    return found
+        return rows.filter(instance_slug=slug).first()
 
 
 def agents_with_status(

@@ -167,8 +167,7 @@ def led_to(account_id: UUID, slug: str) -> AgentInstance | None:
             expires_at__gt=Now(),
         )
         agents = AgentInstance.objects.filter(Exists(former), account_id=account_id)
-        found: AgentInstance | None = agents.first()
-    return found
+        return agents.first()
 
 
 def renamed_page(account_slug: str, slug: str) -> dict[str, str] | None:

@@ -129,8 +129,7 @@ def latest_session_of(caller: Caller, instance: AgentInstance, end_user: str) ->
     with tenant_context(caller.account_id):
         sessions = own_sessions(caller, instance).filter(end_user=end_user, closed_at=None)
         newest = sessions.order_by("-last_activity_at", "-id").values_list("pk", flat=True)
-        found: UUID | None = newest.first()
-    return found
+        return newest.first()
 
 
 def delete_session(caller: Caller, instance: AgentInstance, session_id: UUID) -> None:

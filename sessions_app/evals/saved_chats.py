@@ -323,7 +323,7 @@ def store(caller: Caller, chat: SavedChat, progress: Progress) -> SavedChatRun:
         )
         if not same.exists():
             raise ChatChanged
-        made: SavedChatRun = SavedChatRun.objects.create(
+        return SavedChatRun.objects.create(
             account_id=chat.account_id,
             agent_instance_id=chat.agent_instance_id,
             saved_chat_id=chat.pk,
@@ -333,7 +333,6 @@ def store(caller: Caller, chat: SavedChat, progress: Progress) -> SavedChatRun:
             cost=None if None in costs else sum(map(Decimal, filter(None, costs)), Decimal(0)),
             latency_ms=sum(answer.latency_ms for answer in progress.answers),
         )
-    return made
 
 
 def check_publication(

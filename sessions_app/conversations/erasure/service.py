@@ -105,8 +105,7 @@ def erase(person: Person, *, reason: str, actor: str, seconds: float | None = No
         check_holds(person)
         raise
     with tenant_context(person.account_id):
-        receipt: Erasure = Erasure.objects.get(pk=receipt_id)
-    return receipt
+        return Erasure.objects.get(pk=receipt_id)
 
 
 def _begin(person: Person, reason: str, actor: str) -> UUID:
@@ -118,8 +117,7 @@ def _begin(person: Person, reason: str, actor: str) -> UUID:
             finished_at=None,
             defaults={"kind": person.kind, "reason": reason, "actor": actor[:255]},
         )
-        made: UUID = receipt.pk
-    return made
+        return receipt.pk
 
 
 def _cancel(person: Person) -> None:

@@ -133,14 +133,12 @@ def unfinished_of(slug: str) -> AccountErasure | None:
     """Return the newest erasure that goes on, of an account that had this slug."""
     with platform_context():
         rows = AccountErasure.objects.filter(slug=slug, finished_at=None).exclude(step=WITHDRAWN)
-        found: AccountErasure | None = rows.first()
-    return found
+        return rows.first()
 
 
 def read(erasure_id: UUID) -> AccountErasure:
     with platform_context():
-        found: AccountErasure = AccountErasure.objects.get(pk=erasure_id)
-    return found
+        return AccountErasure.objects.get(pk=erasure_id)
 
 
 def _steps(erasure_id: UUID) -> Iterator[None]:
