@@ -15,7 +15,7 @@ KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
         "salient.database.constraints": 12,
         "salient.database.indexes": 5,
         "salient.database.key_changes": 1,
-        "salient.database.sql_files": 19,
+        "salient.database.sql_files": 20,
         "salient.ids": 7,
     },
     "upward relations": {},
