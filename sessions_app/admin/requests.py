@@ -49,7 +49,7 @@ class RequestList(KeysetChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        orders = (("Newest", ""), ("Slowest", SLOWEST), ("Dearest", DEAREST))
+        orders = (("Newest", ""), ("Slowest", SLOWEST), ("Most expensive", DEAREST))
         self.orders = [(name, self.form.with_order(order)) for name, order in orders]
 
     def read_page(self, query: QueryDict) -> list[Any]:

@@ -122,5 +122,5 @@ class OrderTests(TestCase):
         self.assertEqual(len(page.context["cl"].result_list), 50)
         self.assertContains(page, "The first 50; narrow the filters for others")
         self.assertNotContains(page, 'rel="next"')
-        for name in ("Newest", "Slowest", "Dearest"):
+        for name in ("Newest", "Slowest", "Most expensive"):
             self.assertContains(page, f">{name}</a>")
