@@ -36,16 +36,26 @@ expect.set_options(timeout=TIMEOUT_MS)
 MAY_BE_ABORTED = ("/stream", "/run", "/configuration/", "format=csv", "/static/icon.svg")
 # A page's parts, where the page is left before they came.
 PARTS = {"script", "stylesheet", "image", "font"}
-# The frame of every page is checked on the first one only; a list by its first rows.
+# The frame of every page is checked on the first one only; a list and a chart by its first rows.
 FRAME = ["#header", "#nav-sidebar"]
-FURTHER_ROWS = [
-    "#result_list tbody tr:nth-child(n + 4)",
-    "table tbody tr:nth-child(n + 12)",
-    ".gutter li:nth-child(n + 12)",
-]
+FURTHER_ROWS = ", ".join(
+    [
+        "#result_list tbody tr:nth-child(n + 4)",
+        "table tbody tr:nth-child(n + 12)",
+        ".gutter li:nth-child(n + 12)",
+        ".chart svg a:nth-of-type(n + 12)",
+    ]
+)
+# Also what axe leaves out it measures. What makes a part of the page scroll stays: that is checked.
+SHORTEN = """rows => {
+  const scrolls = each => each.parentElement && (each.scrollHeight > each.clientHeight
+    && /auto|scroll/.test(getComputedStyle(each).overflowY) || scrolls(each.parentElement));
+  const further = [...document.querySelectorAll(rows)];
+  further.filter(each => !scrolls(each.parentElement)).forEach(each => each.remove());
+}"""
 UNFOLD = "document.querySelectorAll('details').forEach(each => each.open = true)"
-OVERFLOWS = """selector => [...document.querySelectorAll(selector)].some(
-  each => each.scrollWidth > each.clientWidth
+OVERFLOWING = """() => ['html', '.results'].filter(
+  part => [...document.querySelectorAll(part)].some(each => each.scrollWidth > each.clientWidth)
 )"""
 FIND = """async ([seen, rules]) => {
   document.getAnimations().forEach(each => each.finish());
@@ -173,11 +183,21 @@ class Watched:
         self.page.click("[type=submit]")
         self.page.wait_for_url("**/admin/")
 
-    def check(self) -> None:
-        """Check the page with axe at its width, in the light and in the dark theme."""
+    def look(self, *sizes: ViewportSize) -> None:
+        """Check the page as it is, then unfolded at each width, and with axe at the last one."""
+        self.note_overflow()
         self.page.evaluate(UNFOLD)
+        self.check_widths(*sizes)
+        self.check()
+
+    def check(self) -> None:
+        """Check the page with axe at its width, in the light and in the dark theme.
+
+        Long lists are short afterwards.
+        """
+        self.page.evaluate(SHORTEN, FURTHER_ROWS)
         self.page.evaluate(self.axe)
-        seen = FURTHER_ROWS + (FRAME if self.has_checked_frame else [])
+        seen = [FURTHER_ROWS, *(FRAME if self.has_checked_frame else [])]
         self.has_checked_frame = True
         # The dark theme changes nothing but colours.
         schemes: dict[Literal["light", "dark"], list[str]] = {
@@ -194,6 +214,12 @@ class Watched:
     def width(self) -> int:
         return (self.page.viewport_size or WIDE)["width"]
 
-    def overflows(self, selector: str = "html") -> bool:
-        """Return whether the page, or a part of it, scrolls sideways."""
-        return bool(self.page.evaluate(OVERFLOWS, selector))
+    def check_widths(self, *sizes: ViewportSize) -> None:
+        """Expect neither the page nor its list to scroll sideways, and stay at the last size."""
+        for size in sizes:
+            self.page.set_viewport_size(size)
+            self.note_overflow()
+
+    def note_overflow(self) -> None:
+        for part in self.page.evaluate(OVERFLOWING):
+            self.note(f"{part} scrolls sideways at {self.width} pixels")

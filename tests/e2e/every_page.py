@@ -13,6 +13,7 @@ from tests.e2e.browser import FULL, NARROW, PHONE, Watched, browser
 from tests.e2e.served_demo import with_demo
 
 TURNS = 400
+SIZES = (FULL, NARROW, PHONE)
 
 
 def main(parts: list[str]) -> None:
@@ -33,14 +34,13 @@ def look(url: str, parts: list[str]) -> list[str]:
         for address in pages:
             told = len(tab.wrong)
             tab.page.goto(url + address)
-            for size in (FULL, NARROW, PHONE):
+            tab.has_checked_frame = False
+            tab.look(*SIZES)
+            for size in SIZES[:-1]:
                 tab.page.set_viewport_size(size)
                 # The frame is another one at each width.
                 tab.has_checked_frame = False
                 tab.check()
-                for part in ("html", ".results"):
-                    if tab.overflows(part):
-                        tab.note(f"{part} scrolls sideways at {tab.width} pixels")
             sys.stderr.write(f"{address}: {len(tab.wrong) - told}\n")
             sys.stderr.writelines(f"    {line}\n" for line in tab.wrong[told:])
     return tab.wrong

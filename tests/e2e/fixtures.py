@@ -12,6 +12,7 @@ from typing import Concatenate
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db.models import Count, Model
 from django.http import HttpRequest
 from django.test import RequestFactory, TransactionTestCase, override_settings
@@ -33,7 +34,7 @@ UNBROKEN = "Donaudampfschifffahrtsgesellschaft" * 5
 LONGEST_PROMPT = "\n".join(["  " + "Answer in one sentence. " * 13] * 190)
 # Files, answers to scripts, redirects, and addresses that only forms use.
 NO_PAGES = re.compile(
-    r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test|status|resume)/$"
+    r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test|status|resume|list-search)/$"
     r"|/(password|password-link)/$"
     r"|/sections/|/r/|\(\?P<url>|/<path:object_id>/$"
 )
@@ -75,6 +76,8 @@ class BrowserTests(TransactionTestCase):
 def furnish(*, turns: int, accounts: int | None = None) -> None:
     """Fill the database, and give Ann a support access to one account."""
     demo.fill(turns=turns, accounts=accounts)
+    # Pages of groups are for those besides the ready-made roles.
+    Group.objects.create(name="Trainees")
     ann = User.objects.create_superuser(EMAIL, PASSWORD)
     with platform_context():
         account = instance_with_most().account

@@ -86,7 +86,7 @@ def find(tab: Watched) -> int:
     tab.click("input[value='Show the texts']")
     expect(page.locator("#result_list mark")).to_have_count(2)
     assert "return" not in page.url
-    check_widths(tab)
+    tab.check_widths(NARROW, PHONE, WIDE)
     tab.click("#result_list tbody th a >> nth=0")
     expect(page.locator(".entry mark").first).to_be_in_viewport()
     return tab.spent()
@@ -101,8 +101,7 @@ def walk_hits(tab: Watched) -> int:
     tab.click("text=Previous hit")
     expect(page.locator(".entry.human:target mark")).to_have_text("return")
     assert "return" not in page.url
-    tab.check()
-    check_widths(tab)
+    tab.look(NARROW, PHONE, WIDE)
     return tab.spent()
 
 
@@ -134,7 +133,7 @@ def publish(tab: Watched) -> int:
     page.wait_for_load_state()
     tab.click("[data-run-all]")
     expect(page.locator(".answers .totals .badge.ok")).to_have_count(2)
-    check_widths(tab)
+    tab.check_widths(NARROW, PHONE, WIDE)
     tab.click("text=Review the draft")
     page.fill("#id_note", "Thirty days")
     tab.click("input[value=Publish]")
@@ -153,11 +152,3 @@ def decide(tab: Watched) -> int:
     page.goto(f"{tab.url}/admin/")
     expect(page.locator(".tile", has_text="Open feedback")).to_contain_text("0")
     return tab.spent()
-
-
-def check_widths(tab: Watched) -> None:
-    for size in (NARROW, PHONE, WIDE):
-        tab.page.set_viewport_size(size)
-        for part in ("html", ".results"):
-            if tab.overflows(part):
-                tab.note(f"{part} scrolls sideways at {size['width']} pixels")

@@ -79,20 +79,12 @@ class JobTests(BrowserTests):
         if self.tab.clicks > most:
             self.tab.note(f"{job} takes {self.tab.clicks} clicks")
 
-    def check(self) -> None:
-        """Check the page with axe and at each width."""
-        self.tab.check()
-        for size in (NARROW, PHONE, WIDE):
-            self.tab.page.set_viewport_size(size)
-            if self.tab.overflows():
-                self.tab.note(f"scrolls sideways at {size['width']} pixels")
-
     def month_end(self) -> None:
         self.begin()
         self.tab.click("text=Usage by month")
         self.tab.click(f"main a:text-is('{last_month().first:%B %Y}')")
         expect(self.tab.page.locator("main tr:has-text('Total')")).to_contain_text("$12.50")
-        self.check()
+        self.tab.look(NARROW, PHONE, WIDE)
         with self.tab.page.expect_download() as sent:
             self.tab.click("main a:text-is('CSV')")
         expected = f"usage-all-{name_of(last_month())}.csv"
@@ -105,7 +97,7 @@ class JobTests(BrowserTests):
         self.tab.click("#nav-sidebar >> text=LLM requests")
         self.tab.click("main a:text-is('Slowest')")
         expect(self.tab.page.locator("#result_list tbody tr >> nth=0")).to_contain_text("59.0 s")
-        self.check()
+        self.tab.look(NARROW, PHONE, WIDE)
         self.tab.click("#result_list tbody a >> nth=0")
         expect(self.tab.page.locator("#content")).to_contain_text("59.0 s")
         self.ends("slowest", 3)
@@ -119,7 +111,7 @@ class JobTests(BrowserTests):
         row = self.tab.page.locator("[aria-labelledby=refusals]")
         for words in ("403 forbidden", "Web shop", "bot", "What to do"):
             expect(row).to_contain_text(words)
-        self.check()
+        self.tab.look(NARROW, PHONE, WIDE)
         self.ends("refused", 1)
 
     def leaked(self) -> None:
@@ -130,7 +122,7 @@ class JobTests(BrowserTests):
         for words in ("Requests4", "$4.75", "Refused3", "Networksany", "first on"):
             expect(tiles).to_contain_text(words)
         expect(self.tab.page.locator("[aria-labelledby=called]")).to_contain_text("bot")
-        self.check()
+        self.tab.look(NARROW, PHONE, WIDE)
         self.tab.click("text=Leaked: replace and end now")
         self.tab.click("[name=way][value=show]")
         self.tab.click("[value='Replace and end now']")
