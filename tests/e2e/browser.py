@@ -54,9 +54,18 @@ SHORTEN = """rows => {
   further.filter(each => !scrolls(each.parentElement)).forEach(each => each.remove());
 }"""
 UNFOLD = "document.querySelectorAll('details').forEach(each => each.open = true)"
-OVERFLOWING = """() => ['html', '.results'].filter(
-  part => [...document.querySelectorAll(part)].some(each => each.scrollWidth > each.clientWidth)
-)"""
+# As the page is, and with all of it unfolded.
+OVERFLOWING = """() => {
+  const found = () => ['html', '.results'].filter(
+    part => [...document.querySelectorAll(part)].some(each => each.scrollWidth > each.clientWidth)
+  );
+  const folded = [...document.querySelectorAll('details:not([open])')];
+  const asItIs = found();
+  folded.forEach(each => each.open = true);
+  const unfolded = folded.length ? found() : [];
+  folded.forEach(each => each.open = false);
+  return [...new Set([...asItIs, ...unfolded])];
+}"""
 FIND = """async ([seen, rules]) => {
   document.getAnimations().forEach(each => each.finish());
   const only = rules.length ? {runOnly: {type: 'rule', values: rules}} : {};
@@ -184,17 +193,16 @@ class Watched:
         self.page.wait_for_url("**/admin/")
 
     def look(self, *sizes: ViewportSize) -> None:
-        """Check the page as it is, then unfolded at each width, and with axe at the last one."""
-        self.note_overflow()
-        self.page.evaluate(UNFOLD)
+        """Check the page at each width, and with axe at the last one."""
         self.check_widths(*sizes)
         self.check()
 
     def check(self) -> None:
         """Check the page with axe at its width, in the light and in the dark theme.
 
-        Long lists are short afterwards.
+        It is unfolded afterwards, and its long lists are short.
         """
+        self.page.evaluate(UNFOLD)
         self.page.evaluate(SHORTEN, FURTHER_ROWS)
         self.page.evaluate(self.axe)
         seen = [FURTHER_ROWS, *(FRAME if self.has_checked_frame else [])]
@@ -218,8 +226,5 @@ class Watched:
         """Expect neither the page nor its list to scroll sideways, and stay at the last size."""
         for size in sizes:
             self.page.set_viewport_size(size)
-            self.note_overflow()
-
-    def note_overflow(self) -> None:
-        for part in self.page.evaluate(OVERFLOWING):
-            self.note(f"{part} scrolls sideways at {self.width} pixels")
+            for part in self.page.evaluate(OVERFLOWING):
+                self.note(f"{part} scrolls sideways at {self.width} pixels")
