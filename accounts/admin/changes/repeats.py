@@ -1,7 +1,8 @@
 """A form that is sent twice: it is acted on once, and both answers lead to the same place.
 
 Each page that is rendered has a CSRF token of its own. So what comes again with the same token, at
-the same address and with the same fields, is a double click or a reload.
+the same address and with the same fields, is a double click or a reload. A script may send the
+cookie's token instead, which is the same for all pages: what it sends is always acted on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import CSRF_TOKEN_LENGTH
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
@@ -74,7 +76,9 @@ def _id_of(request: HttpRequest) -> UUID | None:
     match = request.resolver_match
     if request.method != "POST" or (match is not None and match.url_name in SEARCHES):
         return None
-    if "csrfmiddlewaretoken" not in request.POST or not isinstance(request.user, User):
+    # That of the cookie is shorter.
+    is_of_a_page = len(request.POST.get("csrfmiddlewaretoken", "")) == CSRF_TOKEN_LENGTH
+    if not is_of_a_page or not isinstance(request.user, User):
         return None
     return sent_forms.id_of(request.user, request.get_full_path(), request.POST.lists())
 

@@ -93,6 +93,18 @@ class KeyTests(RepeatCase):
         text_in(self.send(ADD, self.filled_in(ADD, **NEW_KEY)))
         self.assertEqual(self.count(ApiKey), 4)
 
+    def test_a_script_that_sends_the_cookies_token_may_do_the_same_again(self) -> None:
+        key, _ = make_key(self.account)
+        self.get(ADD)
+        token = {"csrfmiddlewaretoken": self.client.cookies[settings.CSRF_COOKIE_NAME].value}
+        stop, go_on = (self.page(f"accounts_apikey_{each}", key) for each in ("suspend", "resume"))
+        for _ in range(2):
+            self.send(stop, token | {"reason": "ticket 8"})
+            self.assertEqual(self.stored(key).suspended_reason, "ticket 8")
+            self.send(go_on, token)
+            self.assertEqual(self.stored(key).suspended_reason, "")
+        self.assertEqual(self.count(SentForm), 0)
+
     def test_a_form_with_errors_did_nothing_and_may_be_sent_again(self) -> None:
         form = self.filled_in(ADD, **NEW_KEY | {"way": "hand", "person": "new@example.com"})
         for _ in range(2):
