@@ -1,7 +1,8 @@
-"""Locks of one kind of an account's rows, so that they are counted and made by one at a time."""
+"""Locks of one kind of rows, of an account mostly, so that one at a time counts and makes them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import connection
@@ -9,36 +10,38 @@ from django.db import connection
 # Whoever changes or erases a conversation has it shared; who places a legal hold or renames the
 # account or an agent, which locks all its conversations, has it alone.
 HOLDS = "legal holds"
-# Whoever begins or ends a turn has it shared, before any row (sessions_app/sql); who renames the
-# account or an agent has it alone, and asks for HOLDS first: that one may be held for long.
+# That of an agent. Whoever begins or ends a turn has it shared, before any row (sessions_app/sql);
+# who renames the agent, or the account with all its agents, has it alone, and asks for HOLDS first:
+# that one may be held for long.
 TURNS = "turns"
 
 
-def lock_rows(kind: str, account_id: UUID, *, shared: bool = False) -> None:
+def lock_rows(kind: str, whose: UUID, *, shared: bool = False) -> None:
     """Wait until no other transaction holds this lock, and hold it until this one ends.
 
     Those who ask for it `shared` wait only for whoever has it alone, not for one another.
     """
     function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
     with connection.cursor() as cursor:
-        key = f"{kind}/{account_id}"
-        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [key])
+        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [f"{kind}/{whose}"])
 
 
-def try_lock(kind: str, account_id: UUID) -> bool:
+def try_lock(kind: str, whose: UUID) -> bool:
     """Hold the lock shared until this transaction ends, unless somebody has it alone now."""
     function = "pg_try_advisory_xact_lock_shared"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [f"{kind}/{account_id}"])
+        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [f"{kind}/{whose}"])
         [is_held] = cursor.fetchone()
     return bool(is_held)
 
 
-def lock_conversations(account_id: UUID) -> None:
-    """Keep all turns and changes of conversations waiting, once those that go on have ended.
+def lock_conversations(account_id: UUID, agent_ids: Iterable[UUID]) -> None:
+    """Keep these agents' turns waiting, and all changes of the account's conversations.
 
     A rename calls it before it locks a row: it locks the account or the agent, then all their
-    conversations. They lock a conversation first, and then refer to its account and agent.
+    conversations. They lock a conversation first, and then refer to its account and agent. It waits
+    until those that go on have ended.
     """
     lock_rows(HOLDS, account_id)
-    lock_rows(TURNS, account_id)
+    for agent_id in agent_ids:
+        lock_rows(TURNS, agent_id)

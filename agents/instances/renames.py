@@ -64,7 +64,7 @@ def rename_agent(instance: AgentInstance, slug: str, *, kept: timedelta = KEPT) 
     """
     check_slug(slug)
     allow_long_statements()
-    lock_conversations(instance.account_id)
+    lock_conversations(instance.account_id, [instance.pk])
     rows = AgentInstance.objects.filter(account_id=instance.account_id, pk=instance.pk)
     agent = rows.select_for_update(of=("self",)).select_related("account").get()
     if agent.instance_slug == slug:

@@ -267,7 +267,7 @@ def _start_copy(caller: Caller, instance: AgentInstance, source_id: UUID) -> UUI
     conversation was deleted meanwhile. The lock makes a deletion and this wait for each other.
     """
     with tenant_context(caller.account_id):
-        lock_rows(TURNS, caller.account_id, shared=True)
+        lock_rows(TURNS, instance.pk, shared=True)
         source = Session.objects.select_for_update(no_key=True).filter(
             pk=source_id, deleted_at=None
         )

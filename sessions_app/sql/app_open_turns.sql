@@ -23,7 +23,7 @@
 --     "all": rates as app_take_limits returns them}. A message with calls or results of client tools
 --     is [role, content, meta -> tools].
 --
--- Locks, in this order: “turns” of the account, shared (accounts/tenancy/locks.py); existing sessions by id; new sessions; new llm_requests and messages; then
+-- Locks, in this order: “turns” of the agent, shared (accounts/tenancy/locks.py); existing sessions by id; new sessions; new llm_requests and messages; then
 -- those of app_take_limits. With more than one turn a locked session is not waited for (55P03):
 -- the caller opens them one by one.
 -- Raises: SL404 no such session; SL423 the session is closed; SL429 refused by a limit (the message is app_take_limits' JSON
@@ -52,8 +52,8 @@ DECLARE
     opened jsonb;
     limits jsonb;
 BEGIN
-    -- A rename has this lock alone before it locks the account or the agent, and then all sessions.
-    PERFORM pg_advisory_xact_lock_shared(hashtextextended('turns/' || the_account, 0));
+    -- A rename has this lock of each of its agents alone, before it locks the account or the agent.
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('turns/' || the_instance, 0));
     -- Existing sessions are locked by id, before any other row.
     IF turns @? '$[*] ? (@.session_id != null || @.session_key != null)' THEN
         IF many > 1 THEN

@@ -260,7 +260,8 @@ def _settle(
 
 def _locked(account_id: UUID, running: QuerySet[LLMRequest]) -> LLMRequest | None:
     """Lock the turn and its session; None where another process has one of them, or renames."""
-    if not try_lock(TURNS, account_id):
+    agent_id = running.values_list("agent_instance_id", flat=True).first()
+    if agent_id is None or not try_lock(TURNS, agent_id):
         return None
     # The session first, as every turn locks it: the next turn may be waiting for it.
     sessions = Session.objects.filter(account_id=account_id, pk__in=running.values("session_id"))

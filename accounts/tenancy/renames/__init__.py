@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Account, AccountStatus, AuditAction, AuditEntry, FormerSlug
 from accounts.models.slugs import is_slug, validate_slug
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.locks import lock_conversations
 from salient.api.problems import Invalid, Problem
@@ -72,7 +73,7 @@ def rename_account(account_id: UUID, slug: str, *, kept: timedelta = KEPT) -> Ac
     """
     check_slug(slug)
     allow_long_statements()
-    lock_conversations(account_id)
+    lock_conversations(account_id, agent_slugs(account_id))
     account = Account.objects.select_for_update().get(pk=account_id)
     if account.slug == slug:
         return account
@@ -132,7 +133,7 @@ def change_account(
     with platform_context():
         if slug is not None:
             # Before the name's change locks the account.
-            lock_conversations(account_id)
+            lock_conversations(account_id, agent_slugs(account_id))
         if name is not None:
             Account.objects.filter(pk=account_id).update(name=name, updated_at=Now())
         if slug is not None:

@@ -19,7 +19,7 @@
 -- }]
 -- Returns {"all": {"moment", "alerts"}} of app_release_limits.
 --
--- Locks, in this order: “turns” of the account, shared (accounts/tenancy/locks.py); sessions by id; llm_requests; new messages; the agent_instances row (with
+-- Locks, in this order: “turns” of the agent, shared (accounts/tenancy/locks.py); sessions by id; llm_requests; new messages; the agent_instances row (with
 -- note_use); those of app_release_limits; usage_days rows by model; new
 -- webhook_deliveries rows. With more than one turn a locked session is not waited for (55P03): the
 -- caller settles them one by one.
@@ -40,8 +40,8 @@ DECLARE
     released jsonb;
     settled_at_last timestamptz;
 BEGIN
-    -- A rename has this lock alone before it locks the account or the agent, and then all sessions.
-    PERFORM pg_advisory_xact_lock_shared(hashtextextended('turns/' || the_account, 0));
+    -- A rename has this lock of each of its agents alone, before it locks the account or the agent.
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('turns/' || the_instance, 0));
     -- One turn alone locks its session where it writes it.
     IF many > 1 THEN
         -- For rows only: the lock for extending a table is short, and worth waiting for.

@@ -25,8 +25,8 @@ DECLARE
     opened jsonb;
     limits jsonb;
 BEGIN
-    -- A rename has this lock alone before it locks the account or the agent, and then all sessions.
-    PERFORM pg_advisory_xact_lock_shared(hashtextextended('turns/' || the_account, 0));
+    -- A rename has this lock of each of its agents alone, before it locks the account or the agent.
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('turns/' || the_instance, 0));
     -- No key holds a slug here: a process that knows an older one is refused as by the keys.
     IF NOT EXISTS (SELECT FROM agent_instances
         WHERE account_id = the_account AND id = the_instance

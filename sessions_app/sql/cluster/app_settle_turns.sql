@@ -17,8 +17,8 @@ DECLARE
     settled_at_last timestamptz;
     ended uuid[];
 BEGIN
-    -- A rename has this lock alone before it locks the account or the agent, and then all sessions.
-    PERFORM pg_advisory_xact_lock_shared(hashtextextended('turns/' || the_account, 0));
+    -- A rename has this lock of each of its agents alone, before it locks the account or the agent.
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('turns/' || the_instance, 0));
     -- One turn alone locks its session where it writes it.
     IF many > 1 THEN
         -- For rows only: the lock for extending a table is short, and worth waiting for.

@@ -187,6 +187,13 @@ class RenameTests(AgentFixtures, TurnFunctions, TransactionTestCase):
                 with self.subTest(module=module.__name__, way=way):
                     self.meet(module, rename, work)
 
+    def test_the_turns_of_another_agent_go_on_while_one_is_renamed(self) -> None:
+        other, errors = make_instance(self.account, "other"), list[BaseException]()
+        with platform_context():
+            agent_renames.rename_agent(other, "another")
+            in_thread(lambda: self.opened(self.wanted("Hello")), errors).join(30)
+        self.assertEqual(errors, [])
+
     def ways(self) -> Iterator[tuple[str, Callable[[], object]]]:
         """Yield what may go on in a conversation at the moment of a rename."""
         wanted = self.wanted("Hello")
