@@ -28,7 +28,8 @@ type Page = Callable[..., HttpResponseBase]
 # Searches change nothing.
 SEARCHES = {"list-search", "find"}
 SENT_TWICE = (
-    "This form was sent twice, and acted on once. To do it once more, reload the form's page first."
+    "This form was sent twice, and only the first time counted. To send it once more, reload its "
+    "page first."
 )
 STILL_DOING = (
     "This form was sent twice, and the first one is still being worked on. Reload this page in a "
