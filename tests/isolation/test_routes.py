@@ -126,8 +126,8 @@ class RouteMatrixTests(MatrixTestCase):
         self.assertEqual(wrong, [])
         self.assertEqual(rows_of(self.beta.account), self.beta_before)
         # Changes of refused calls are not rolled back: there are none but their number.
-        after = rows_of(self.acme.account)
-        changed = {table for table in after if after[table] != acme_before[table]}
+        now = rows_of(self.acme.account)
+        changed = {table for table in now if now[table] != acme_before[table]}
         self.assertLessEqual(changed, {"rate_states"})
         return heard
 
