@@ -184,6 +184,11 @@ class IdTests(MatrixTestCase):
                     kind = WHAT.get((name, place), place).removesuffix("_id").replace("_", " ")
                     hidden.setdefault(kind, []).append((answer.headers, answer.body))
         self.assertEqual(wrong, [])
+        # Changes of refused calls are not rolled back: there are none but their number, and the
+        # configuration that a refused turn has read.
+        after = rows_of(self.acme.account)
+        changed = {table for table in after if after[table] != self.acme_before[table]}
+        self.assertLessEqual(changed, {"rate_states", "config_versions", "prompt_sections"})
         for kind, answers in hidden.items():
             with self.subTest(kind):
                 self.assertEqual(json.loads(answers[0][1])["what"], kind)

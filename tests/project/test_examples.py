@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import re
+from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 
 from django.core.management import get_commands, load_command_class
 from django.test import SimpleTestCase
 
+from agents.api import views
 from agents.config.files import ACCOUNT_FILE, InstanceFiles
 from tests.support.docs import ROOT, quoted, rows
 
 README, API = ROOT / "README.md", ROOT / "docs/api.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+NAMED = (ast.alias, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 SHIPPED = ROOT / "config/agent_configs"
 # The page says in words that this one holds the caller's key.
 KEY = "KEY"
@@ -77,6 +84,37 @@ class CommandTests(SimpleTestCase):
         without = {name for name in named if "--dry-run" not in options_of(name)}
         self.assertEqual(without, {*quoted(sentence)} & {*named})
         self.assertEqual([name for name in named if "--json" not in options_of(name)], ["worker"])
+
+
+class RecipeTests(SimpleTestCase):
+    """The Python of the recipes for contributors names what there is."""
+
+    def setUp(self) -> None:
+        text = CONTRIBUTING.read_text()
+        found = re.findall(r"^   ```python\n(.*?)^   ```", text, re.MULTILINE | re.DOTALL)
+        self.trees = [ast.parse(dedent(each)) for each in found]
+        # What the recipes make.
+        self.new = set(re.findall(r"^1\. `(agents/\S+)\.py`", text, re.MULTILINE))
+
+    def test_what_they_import_is_there(self) -> None:
+        nodes = [node for tree in self.trees for node in ast.walk(tree)]
+        imports = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+        self.assertGreater(len(imports), 10)
+        for node in imports:
+            if str(node.module).replace(".", "/") not in self.new:
+                for name in node.names:
+                    self.assertTrue(hasattr(import_module(str(node.module)), name.name), name.name)
+
+    def test_what_they_use_is_theirs_or_of_the_module_that_they_extend(self) -> None:
+        for tree in self.trees:
+            of_module = {} if ast.get_docstring(tree) else vars(views)
+            nodes = [*ast.walk(tree)]
+            names = [node for node in nodes if isinstance(node, ast.Name)]
+            known = {*vars(builtins), *of_module}
+            known |= {each.id for each in names if isinstance(each.ctx, ast.Store)}
+            known |= {each.arg for each in nodes if isinstance(each, ast.arg)}
+            known |= {each.name for each in nodes if isinstance(each, NAMED)}
+            self.assertEqual({each.id for each in names} - known, set())
 
 
 def options_of(name: str) -> set[str]:

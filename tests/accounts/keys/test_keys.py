@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.test import SimpleTestCase, TestCase, override_settings
@@ -196,6 +197,16 @@ class RotationTests(TestCase):
         for key in (revoked, expired, theirs):
             with self.assertRaises(NotFound):
                 rotate_api_key(self.account.pk, key.pk)
+
+
+class RevocationTests(AgentFixtures, TestCase):
+    def test_the_process_that_revokes_a_key_refuses_it_at_once(self) -> None:
+        key, text = make_key(self.account)
+        ask = async_to_sync(ApiClient(text).get)
+        self.assertEqual(ask("/accounts/acme/me").status, 200)
+        with self.captureOnCommitCallbacks(execute=True):
+            revoke_api_key(key)
+        self.assertEqual(ask("/accounts/acme/me").status, 401)
 
 
 class SelfRotationTests(AgentFixtures, TestCase):

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from itertools import permutations
+from unittest import mock
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test import TestCase, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 
@@ -74,6 +75,14 @@ class DoorTests(TestCase):
             platform_context(),
         ):
             self.fail("a context inside a context")
+
+    def test_what_cannot_be_entered_says_why(self) -> None:
+        with (
+            mock.patch("accounts.tenancy.context.TENANT_ROLE", "salient_nobody"),
+            self.assertRaisesMessage(DatabaseError, 'role "salient_nobody" does not exist'),
+            tenant_context(self.acme.pk),
+        ):
+            self.fail("a context without its role")
 
 
 class DoorSettingTests(TransactionTestCase):

@@ -55,7 +55,6 @@ class SuspensionTests(AgentFixtures, TestCase):
         return self.client.get(self.place(row, "change"), secure=True)
 
     def answered(self) -> Any:
-        clear_caches()
         return async_to_sync(self.api.post)(self.path("chat"), {"message": "hello"})
 
     def test_a_form_that_was_open_meanwhile_resumes_nothing(self) -> None:

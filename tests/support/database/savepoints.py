@@ -14,6 +14,7 @@ from unittest import mock
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import ClientCursor
+from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from accounts.tenancy import context
@@ -54,8 +55,9 @@ def _is_sent(
 ) -> bool:
     """Send a statement whose result nobody reads; False where Django's cursor has to do it.
 
-    It does where statements are logged, where more than the guard of all tests watches them, and
-    where psycopg has a transaction to begin first. It also raises what is wrong with a statement.
+    It does where statements are logged, where more than the guard of all tests watches them, where
+    psycopg has a transaction to begin first, and where the connection is lost. Raises what is wrong
+    with the statement, which is sent once: a second try would only say that the first one failed.
     """
     opened: Any = connection.connection
     if connection.queries_logged or len(connection.execute_wrappers) > 1 or opened is None:
@@ -64,4 +66,8 @@ def _is_sent(
         return False
     text = ClientCursor(opened).mogrify(statement, values) if values else statement
     with opened.lock:
-        return opened.pgconn.exec_(text.encode()).status in _DONE
+        result = opened.pgconn.exec_(text.encode())
+    if opened.pgconn.transaction_status == TransactionStatus.INERROR:
+        with connection.wrap_database_errors:
+            raise error_from_result(result)
+    return result.status in _DONE

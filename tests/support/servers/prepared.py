@@ -6,6 +6,7 @@ Our own modules, which read the settings, are imported by each program itself.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -46,6 +47,7 @@ PACKAGES = (
     "yaml",
 )
 NUMBER = 4
+PR_SET_PDEATHSIG = 1
 
 
 class Program:
@@ -123,23 +125,27 @@ def main(asked: socket.socket) -> None:
     gc.freeze()
     # The kernel forgets the ended forks of this process, not those that they wait for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    preparer = os.getpid()
     while (received := socket.recv_fds(asked, 1_000_000, 2))[0]:
         text, files, *_ = received
         if not os.fork():
             asked.close()
-            _start_and_wait(json.loads(text), *files)
+            _start_and_wait(preparer, json.loads(text), *files)
             return
         for file in files:
             os.close(file)
 
 
-def _start_and_wait(program: dict[str, Any], tells: int, log: int) -> None:
+def _start_and_wait(preparer: int, program: dict[str, Any], tells: int, log: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _end_with_parent(signal.SIGKILL, preparer)
+    waiting = os.getpid()
     if pid := os.fork():
         os.write(tells, pid.to_bytes(NUMBER, signed=True))
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         os.write(tells, code.to_bytes(NUMBER, signed=True))
         os._exit(0)
+    _end_with_parent(signal.SIGTERM, waiting)
     os.dup2(log, sys.stdout.fileno())
     os.dup2(log, sys.stderr.fileno())
     os.close(tells)
@@ -149,6 +155,16 @@ def _start_and_wait(program: dict[str, Any], tells: int, log: int) -> None:
     module, *arguments = program["arguments"]
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _end_with_parent(number: int, parent: int) -> None:
+    """Have the kernel send this process the signal when its parent ends.
+
+    So nothing is left of a run of tests that was killed: the process that is forked ends with it.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 if __name__ == "__main__":
