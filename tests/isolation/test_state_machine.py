@@ -245,7 +245,8 @@ class ThreeAccounts(Start, RuleBasedStateMachine):
         if expected == 200 and talk is not None and not caller.may_see(agent, talk):
             expected = 404
         if expected == 200 and agent.of.spent + RESERVED > BUDGET:
-            expected = 402
+            # Visitors are not told whose money it is.
+            expected = 503 if caller.is_visitor else 402
         body: dict[str, Any] = {"message": f"{caller.of.canary} says {next(self.numbers)}"}
         if talk is not None:
             body["session_id"] = str(talk.id)
