@@ -13,13 +13,13 @@ from uuid import UUID
 from django.db import OperationalError, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from psycopg.errors import LockNotAvailable
 
 from accounts.models import SentForm, User
 from accounts.tenancy.locks import lock_rows
 
 # After that a form that is sent again is acted on again.
 KEPT = timedelta(days=1)
-LOCK_NOT_AVAILABLE = "55P03"
 
 
 def id_of(user: User, address: str, fields: Iterable[tuple[str, list[str]]]) -> UUID:
@@ -35,7 +35,7 @@ def take_turns(form_id: UUID) -> bool:
         with transaction.atomic():
             lock_rows("sent forms", form_id)
     except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+        if not isinstance(error.__cause__, LockNotAvailable):
             raise
         return False
     return True

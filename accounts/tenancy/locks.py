@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -21,18 +22,12 @@ def lock_rows(kind: str, whose: UUID, *, shared: bool = False) -> None:
 
     Those who ask for it `shared` wait only for whoever has it alone, not for one another.
     """
-    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [f"{kind}/{whose}"])
+    _call("pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock", kind, whose)
 
 
-def try_lock(kind: str, whose: UUID) -> bool:
+def try_shared_lock(kind: str, whose: UUID) -> bool:
     """Hold the lock shared until this transaction ends, unless somebody has it alone now."""
-    function = "pg_try_advisory_xact_lock_shared"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [f"{kind}/{whose}"])
-        [is_held] = cursor.fetchone()
-    return bool(is_held)
+    return bool(_call("pg_try_advisory_xact_lock_shared", kind, whose))
 
 
 def lock_conversations(account_id: UUID, agent_ids: Iterable[UUID]) -> None:
@@ -45,3 +40,10 @@ def lock_conversations(account_id: UUID, agent_ids: Iterable[UUID]) -> None:
     lock_rows(HOLDS, account_id)
     for agent_id in agent_ids:
         lock_rows(TURNS, agent_id)
+
+
+def _call(function: str, kind: str, whose: UUID) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [f"{kind}/{whose}"])
+        [result] = cursor.fetchone()
+    return result

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections, models
+from psycopg.errors import QueryCanceled
 
 from accounts.tenancy.context import (
     PLATFORM,
@@ -28,8 +29,6 @@ from salient.database.config import REPLICA
 logger = logging.getLogger(__name__)
 # For how long a replica that could not be used is not asked again.
 PAUSE_SECONDS: Final = 15.0
-# A statement that took too long would do so on the primary as well.
-QUERY_CANCELED: Final = "57014"
 # A server process writes a row every two seconds (server_processes), so a replica that replays
 # nothing has lost its primary. A server that is no standby has no lag.
 _ENTER: Final = """
@@ -138,7 +137,8 @@ def _from_replica[T](context: UUID | str, read: Callable[[], T], *, snapshot: bo
         _state.failed(error)
         raise
     except (DatabaseError, InterfaceError) as error:
-        if getattr(error.__cause__, "sqlstate", None) == QUERY_CANCELED:
+        # It took too long, and would do so on the primary as well.
+        if isinstance(error.__cause__, QueryCanceled):
             raise
         _state.failed(f"failed ({' '.join(str(error).split())})")
         raise _Unusable from error

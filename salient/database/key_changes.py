@@ -16,6 +16,7 @@ from django.contrib.postgres.operations import NotInTransactionMixin
 from django.db import OperationalError, models, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from salient.database.constraints import CompositeForeignKey
 from salient.database.indexes import drop_leftover
@@ -24,7 +25,6 @@ from salient.database.indexes import drop_leftover
 LOCK_TIMEOUT = "1s"
 TRIES = 60
 PAUSE_SECONDS = 1.0
-LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED = "55P03", "40P01"
 
 _PRIMARY_KEY = """
     SELECT quote_ident(conname), (
@@ -249,8 +249,8 @@ def _briefly(schema_editor: BaseDatabaseSchemaEditor, *statements: str) -> None:
                 for statement in statements:
                     schema_editor.execute(statement, params=None)
         except OperationalError as error:
-            state = getattr(error.__cause__, "sqlstate", None)
-            if not tries_left or state not in {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED}:
+            is_busy = isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected))
+            if not tries_left or not is_busy:
                 raise
             time.sleep(PAUSE_SECONDS)
         else:

@@ -21,7 +21,7 @@ from django.utils import timezone
 from accounts.limits import quotas
 from accounts.limits.alerts import send
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.tenancy.locks import TURNS, try_lock
+from accounts.tenancy.locks import TURNS, try_shared_lock
 from agents.costs import pricing
 from agents.costs.estimate import billable_cost
 from agents.costs.own_prices import prices_for
@@ -261,7 +261,7 @@ def _settle(
 def _locked(account_id: UUID, running: QuerySet[LLMRequest]) -> LLMRequest | None:
     """Lock the turn and its session; None where another process has one of them, or renames."""
     agent_id = running.values_list("agent_instance_id", flat=True).first()
-    if agent_id is None or not try_lock(TURNS, agent_id):
+    if agent_id is None or not try_shared_lock(TURNS, agent_id):
         return None
     # The session first, as every turn locks it: the next turn may be waiting for it.
     sessions = Session.objects.filter(account_id=account_id, pk__in=running.values("session_id"))

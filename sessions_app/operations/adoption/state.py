@@ -20,6 +20,7 @@ from django.db import connection, transaction
 from django.db.utils import OperationalError
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from psycopg.errors import LockNotAvailable
 
 from salient.management.base import Refused
 from sessions_app.operations.adoption.rows import Catalog
@@ -170,7 +171,7 @@ def holding(catalog: Catalog, tables: list[sql.Composable], mode: str) -> Iterat
                         sql.SQL("LOCK TABLE {} IN {} MODE NOWAIT").format(listed, sql.SQL(mode))
                     )
             except OperationalError as error:
-                if getattr(error.__cause__, "sqlstate", "") != "55P03":
+                if not isinstance(error.__cause__, LockNotAvailable):
                     raise
             else:
                 yield

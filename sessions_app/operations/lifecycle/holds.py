@@ -17,6 +17,7 @@ from django.core.exceptions import ValidationError
 from django.db import OperationalError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from accounts.audit.notes import clean_reason, note
 from accounts.tenancy.locks import HOLDS, lock_rows
@@ -27,8 +28,7 @@ from sessions_app.models import LegalHold, Session
 
 # Placing a hold is tried so often. Each try waits for 2 s, and lets others pass behind it.
 TRIES, PAUSE_SECONDS = 15, 0.5
-# lock_not_available and deadlock_detected.
-BUSY = {"55P03", "40P01"}
+BUSY = (LockNotAvailable, DeadlockDetected)
 NEVER_FREE = (
     "Something of the account was being changed or erased all the time: nothing is held. Try again."
 )
@@ -59,7 +59,7 @@ def when_free[Result](
         try:
             return placing()
         except OperationalError as error:
-            if getattr(error.__cause__, "sqlstate", None) not in BUSY:
+            if not isinstance(error.__cause__, BUSY):
                 raise
         waiting()
         time.sleep(PAUSE_SECONDS)
